@@ -1,0 +1,87 @@
+/** What Troupe's processes share, without its servers: see the subpaths `/nats`, `/redis` and `/onnx`. */
+export { defaults } from './config/defaults.js';
+export {
+  type ClusterSettings,
+  childEnvironment,
+  type Environment,
+  EnvName,
+  readEnvironment,
+} from './config/environment.js';
+export { type Device, DeviceKind, parseDevice } from './control/device.js';
+export type {
+  Assignment,
+  HostCommand,
+  HostCommandEnvelope,
+  HostCommandReply,
+  TrialRequest,
+  TrialVerdict,
+} from './control/host-command.js';
+export { type DeviceReport, type HostReport, type WorkerReport, WorkerState } from './control/host-report.js';
+export {
+  ErrorClass,
+  type ErrorKind,
+  type ErrorReason,
+  errorCatalogue,
+  isErrorReason,
+} from './errors/error-catalogue.js';
+export {
+  asTroupeError,
+  decodeError,
+  encodeError,
+  TroupeError,
+  type TroupeErrorOptions,
+  type WireError,
+} from './errors/troupe-error.js';
+export type { CampaignOutcome, HostLease, LeaseStore, RenewOutcome } from './leases/lease-store.js';
+export { EventKind, type TroupeEvent } from './names/events.js';
+export { Header } from './names/headers.js';
+export {
+  defaultNamespace,
+  parseHostName,
+  parseLabel,
+  parseModelName,
+  parseNamespace,
+  parseVersion,
+  quoteName,
+} from './names/namespace.js';
+export { createRedisKeys, type RedisKeys } from './names/redis-keys.js';
+export { createSubjects, defaultPriority, type Priority, type Subjects } from './names/subjects.js';
+export { createLog, type Log } from './observability/log.js';
+export {
+  Datatype,
+  type DatatypeArrays,
+  datatypeBytes,
+  isDatatype,
+  type NumericArray,
+  type NumericDatatype,
+  viewAs,
+} from './protocol/datatype.js';
+export type {
+  InferRequest,
+  InferResponse,
+  Parameters,
+  ParameterValue,
+  RequestedOutput,
+  WireMessage,
+} from './protocol/infer-message.js';
+export type { Signature, TensorSpec } from './protocol/signature.js';
+export { elementCount, type Tensor } from './protocol/tensor.js';
+export type {
+  BatchSettings,
+  DecodedGoldenCase,
+  GoldenCase,
+  GoldenTensor,
+  HostSettings,
+  ModelRecord,
+  ModelVersion,
+  VersionLimits,
+} from './registry/model-record.js';
+export type {
+  AuditEntry,
+  NewModelVersion,
+  RegisterOutcome,
+  RegistrySnapshot,
+  RegistryStore,
+  WriteGuard,
+} from './registry/registry-store.js';
+export type { RouteVersion, RoutingEntry } from './routing/routing-entry.js';

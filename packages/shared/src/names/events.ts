@@ -1,0 +1,35 @@
+/** Catalogue of events: `<ns>.evt.<kind>`. One name for one thing in code, wire and log. */
+
+/** Kinds of events (wire format): dotted lower case, kind of thing first. */
+export const EventKind = {
+  WorkerState: 'worker.state',
+  WorkerFallback: 'worker.fallback',
+  RunnerDied: 'runner.died',
+  HostUp: 'host.up',
+  HostStopping: 'host.stopping',
+  HostLost: 'host.lost',
+  HostFenced: 'host.fenced',
+  LeaderElected: 'leader.elected',
+  ModelRegistered: 'model.registered',
+  ModelRefused: 'model.refused',
+  ModelLabelled: 'model.labelled',
+  ModelDeleted: 'model.deleted',
+  HostScaled: 'host.scaled',
+  RouteChanged: 'route.changed',
+  RequestStrike: 'request.strike',
+  RequestDead: 'request.dead',
+} as const;
+export type EventKind = (typeof EventKind)[keyof typeof EventKind];
+
+/** An event (wire format). */
+export interface TroupeEvent {
+  readonly kind: EventKind;
+  /** ISO 8601, the sender's clock. */
+  readonly at: string;
+  /** Who says it: `host/<name>` or `coordinator/<id>`. */
+  readonly source: string;
+  /** One plain sentence for people. */
+  readonly text: string;
+  /** Facts for programs. */
+  readonly data: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,86 @@
+/** What the registry holds of a model. Stored and sent (wire format). */
+
+import type { Signature } from '../protocol/signature.js';
+import type { Tensor } from '../protocol/tensor.js';
+
+/** Inputs with the outputs they must give, run on each device before a version may serve. OIP JSON tensors inside. */
+export interface GoldenCase {
+  readonly name: string;
+  readonly inputs: readonly GoldenTensor[];
+  readonly outputs: readonly GoldenTensor[];
+  /** Tolerance: |got - expected| <= absolute + relative × |expected|. */
+  readonly absolute_tolerance?: number;
+  readonly relative_tolerance?: number;
+}
+
+/** A tensor in OIP JSON form, as in a request. 64-bit integers may be decimal strings. */
+export interface GoldenTensor {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data: readonly unknown[];
+}
+
+/** Batching of a version. */
+export interface BatchSettings {
+  /** Rows that one run may hold; 1 where batching is off. */
+  readonly maxBatchSize: number;
+  /** How long the oldest request of a batch may wait for company, in milliseconds. */
+  readonly maxDelayMs: number;
+}
+
+/** Limits of a version; absent ones take the cluster's defaults. */
+export interface VersionLimits {
+  /** A run that passes this is ended with its runner, in milliseconds. */
+  readonly runLimitMs?: number;
+  /** Messages that may wait in the version's queue. */
+  readonly queueLimit?: number;
+}
+
+/** An immutable version of a model. */
+export interface ModelVersion {
+  readonly version: number;
+  /** SHA-256 of the artifact, lower-case hex: its name in the artifact store. */
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly signature: Signature;
+  /** Whether requests may be merged: the verdict of the trial at registration. */
+  readonly batchable: boolean;
+  /** Why not, where it is not batchable. */
+  readonly batchableReason?: string;
+  readonly batching: BatchSettings;
+  readonly limits: VersionLimits;
+  readonly golden: readonly GoldenCase[];
+  /** ISO 8601, the coordinator's clock. */
+  readonly registeredAt: string;
+  /** Set when the version was condemned; it is not placed again until an admin retries it. */
+  readonly condemned?: { readonly cause: string; readonly at: string };
+}
+
+/** A model: its versions and the movable names on them. */
+export interface ModelRecord {
+  readonly name: string;
+  /** Revision of this record, for compare-and-set; grows by one with every write. */
+  readonly revision: number;
+  /** By decimal version. */
+  readonly versions: Readonly<Record<string, ModelVersion>>;
+  readonly labels: Readonly<Record<string, number>>;
+  /** Workers wanted for each served version. */
+  readonly replicas: number;
+  /** Number of the latest version ever given out; numbers are not used again after a deletion. */
+  readonly latestVersion: number;
+}
+
+/** Settings of a host that an admin may change. */
+export interface HostSettings {
+  readonly slots: number;
+}
+
+/** Tensors of a golden case after decoding. */
+export interface DecodedGoldenCase {
+  readonly name: string;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly absoluteTolerance: number;
+  readonly relativeTolerance: number;
+}
