@@ -1,6 +1,10 @@
 /**
  * Commands of the leader to a host, sent as requests to `<ns>.ctl.<host>` (wire format). All are idempotent and
  * level-triggered: the leader repeats them until the host's report shows what it wants.
+ *
+ * A worker is keyed by (model, version, device): one worker actor serves one version on one device, takes one
+ * slot, and never changes its version. Two served versions of one model are two workers, also on one device;
+ * replacing a version is 'assign' of the new beside the old, 'activate', then 'drain' of the old.
  */
 import type { WireError } from '../errors/troupe-error.js';
 import type { Signature } from '../protocol/signature.js';
@@ -22,9 +26,21 @@ export type HostCommand =
   /** Let the warm worker pull. */
   | { readonly kind: 'activate'; readonly model: string; readonly device: string; readonly version: number }
   /** Change how many requests the worker may hold. */
-  | { readonly kind: 'credits'; readonly model: string; readonly device: string; readonly credits: number }
+  | {
+      readonly kind: 'credits';
+      readonly model: string;
+      readonly version: number;
+      readonly device: string;
+      readonly credits: number;
+    }
   /** Drain the worker and give its slot back. */
-  | { readonly kind: 'drain'; readonly model: string; readonly device: string; readonly cause: string }
+  | {
+      readonly kind: 'drain';
+      readonly model: string;
+      readonly version: number;
+      readonly device: string;
+      readonly cause: string;
+    }
   /** Have this many slots. */
   | { readonly kind: 'scale'; readonly slots: number }
   /** Try an artifact in a throw-away process; answered with a TrialVerdict. */
