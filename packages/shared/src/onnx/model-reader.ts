@@ -52,7 +52,7 @@ export function scanModel(bytes: Uint8Array): ModelScan {
 
   const collected = new Collected();
   try {
-    new MessageWalk().message(bytes, modelHandlers(collected));
+    new MessageWalk(bytes).root(modelHandlers, collected);
   } catch (error) {
     if (error instanceof WalkLimitError) {
       return { kind: 'too_complex', message: `the model is beyond what is read: ${error.message}` };
@@ -99,166 +99,175 @@ class Collected {
   }
 }
 
-function modelHandlers(collected: Collected): FieldHandlers {
-  return {
-    [modelFields.irVersion]: integer((value) => {
-      collected.irVersion = value;
-    }),
-    [modelFields.opsetImport]: nested((bytes, walk) => {
-      let domain = '';
-      let version = 0;
-      walk.message(bytes, {
-        [opsetFields.domain]: text((value) => {
-          domain = value;
-        }),
-        [opsetFields.version]: integer((value) => {
-          version = value;
-        }),
-      });
-      collected.opsetImports.push({ domain: standardDomain(domain), version });
-    }),
-    [modelFields.graph]: nested((bytes, walk) => {
-      collected.hasGraph = true;
-      walk.message(bytes, {
-        ...graphHandlers(collected),
-        [graphFields.input]: nested((input) => collected.inputs.push(readValue(input, walk))),
-        [graphFields.output]: nested((output) => collected.outputs.push(readValue(output, walk))),
-        [graphFields.initializer]: nested((tensor) =>
-          collected.initializerNames.add(readTensor(tensor, walk, collected)),
-        ),
-        [graphFields.sparseInitializer]: nested((tensor) =>
-          collected.initializerNames.add(readSparseTensor(tensor, walk, collected)),
-        ),
-      });
-    }),
-    [modelFields.trainingInfo]: nested((bytes, walk) => {
-      const graph = nested((inner) => walk.message(inner, graphHandlers(collected)));
-      walk.message(bytes, {
-        [trainingInfoFields.initialization]: graph,
-        [trainingInfoFields.algorithm]: graph,
-      });
-    }),
-    [modelFields.functions]: nested((bytes, walk) => {
-      let name = '';
-      let domain = '';
-      walk.message(bytes, {
-        [functionFields.name]: text((value) => {
-          name = value;
-        }),
-        [functionFields.domain]: text((value) => {
-          domain = value;
-        }),
-        [functionFields.node]: nested((node) => readNode(node, walk, collected)),
-        [functionFields.attributeProto]: nested((attribute) => readAttribute(attribute, walk, collected)),
-      });
-      collected.functions.push({ domain: standardDomain(domain), name });
-    }),
-  };
+/** A name that a message states, and where to note what else is found in it. */
+interface Named {
+  name: string;
+  domain: string;
+  readonly collected: Collected;
 }
+
+const modelHandlers: FieldHandlers<Collected> = {
+  [modelFields.irVersion]: integer((collected, value) => {
+    collected.irVersion = value;
+  }),
+  [modelFields.opsetImport]: nested((walk, collected) => {
+    const opset = { domain: '', version: 0 };
+    walk.nested(opsetHandlers, opset);
+    collected.opsetImports.push(opset);
+  }),
+  [modelFields.graph]: nested((walk, collected) => {
+    collected.hasGraph = true;
+    walk.nested(mainGraphHandlers, collected);
+  }),
+  [modelFields.trainingInfo]: nested((walk, collected) => walk.nested(trainingInfoHandlers, collected)),
+  [modelFields.functions]: nested((walk, collected) => {
+    const state = { name: '', domain: '', collected };
+    walk.nested(functionHandlers, state);
+    collected.functions.push({ domain: state.domain, name: state.name });
+  }),
+};
+
+const opsetHandlers: FieldHandlers<{ domain: string; version: number }> = {
+  [opsetFields.domain]: text((opset, value) => {
+    opset.domain = standardDomain(value);
+  }),
+  [opsetFields.version]: integer((opset, value) => {
+    opset.version = value;
+  }),
+};
 
 /** What matters in every graph, the model's own and those inside nodes. */
-function graphHandlers(collected: Collected): FieldHandlers {
-  return {
-    [graphFields.node]: nested((bytes, walk) => readNode(bytes, walk, collected)),
-    [graphFields.initializer]: nested((bytes, walk) => readTensor(bytes, walk, collected)),
-    [graphFields.sparseInitializer]: nested((bytes, walk) => readSparseTensor(bytes, walk, collected)),
-  };
-}
+const graphHandlers: FieldHandlers<Collected> = {
+  [graphFields.node]: nested((walk, collected) => readNode(walk, collected)),
+  [graphFields.initializer]: nested((walk, collected) => readTensor(walk, collected)),
+  [graphFields.sparseInitializer]: nested((walk, collected) => readSparseTensor(walk, collected)),
+};
 
-function readNode(bytes: Uint8Array, walk: Walk, collected: Collected): void {
-  let name = '';
-  let domain = '';
-  walk.message(bytes, {
-    [nodeFields.opType]: text((value) => {
-      name = value;
-    }),
-    [nodeFields.domain]: text((value) => {
-      domain = standardDomain(value);
-    }),
-    [nodeFields.attribute]: nested((attribute) => readAttribute(attribute, walk, collected)),
-  });
+const mainGraphHandlers: FieldHandlers<Collected> = {
+  ...graphHandlers,
+  [graphFields.input]: nested((walk, collected) => collected.inputs.push(readValue(walk))),
+  [graphFields.output]: nested((walk, collected) => collected.outputs.push(readValue(walk))),
+  [graphFields.initializer]: nested((walk, collected) =>
+    collected.initializerNames.add(readTensor(walk, collected)),
+  ),
+  [graphFields.sparseInitializer]: nested((walk, collected) =>
+    collected.initializerNames.add(readSparseTensor(walk, collected)),
+  ),
+};
+
+const innerGraph = nested((walk, collected: Collected) => walk.nested(graphHandlers, collected));
+
+const trainingInfoHandlers: FieldHandlers<Collected> = {
+  [trainingInfoFields.initialization]: innerGraph,
+  [trainingInfoFields.algorithm]: innerGraph,
+};
+
+const functionHandlers: FieldHandlers<Named> = {
+  [functionFields.name]: text((state, value) => {
+    state.name = value;
+  }),
+  [functionFields.domain]: text((state, value) => {
+    state.domain = standardDomain(value);
+  }),
+  [functionFields.node]: nested((walk, { collected }) => readNode(walk, collected)),
+  [functionFields.attributeProto]: nested((walk, { collected }) => walk.nested(attributeHandlers, collected)),
+};
+
+function readNode(walk: Walk, collected: Collected): void {
+  const state = { name: '', domain: '', collected };
+  walk.nested(nodeHandlers, state);
   collected.nodeCount += 1;
-  const key = `${domain}\n${name}`;
+  const { domain, name } = state;
+  const key = `${domain.length} ${domain}${name}`;
   if (!collected.operators.has(key)) {
     collected.operators.set(key, { domain, name });
   }
 }
 
-function readAttribute(bytes: Uint8Array, walk: Walk, collected: Collected): void {
-  const graph = nested((inner) => walk.message(inner, graphHandlers(collected)));
-  const tensor = nested((inner) => readTensor(inner, walk, collected));
-  const sparseTensor = nested((inner) => readSparseTensor(inner, walk, collected));
-  walk.message(bytes, {
-    [attributeFields.graph]: graph,
-    [attributeFields.graphs]: graph,
-    [attributeFields.tensor]: tensor,
-    [attributeFields.tensors]: tensor,
-    [attributeFields.sparseTensor]: sparseTensor,
-    [attributeFields.sparseTensors]: sparseTensor,
-  });
+const nodeHandlers: FieldHandlers<Named> = {
+  [nodeFields.opType]: text((state, value) => {
+    state.name = value;
+  }),
+  [nodeFields.domain]: text((state, value) => {
+    state.domain = standardDomain(value);
+  }),
+  [nodeFields.attribute]: nested((walk, { collected }) => walk.nested(attributeHandlers, collected)),
+};
+
+const attributeTensor = nested((walk, collected: Collected) => readTensor(walk, collected));
+const attributeSparseTensor = nested((walk, collected: Collected) => readSparseTensor(walk, collected));
+
+const attributeHandlers: FieldHandlers<Collected> = {
+  [attributeFields.graph]: innerGraph,
+  [attributeFields.graphs]: innerGraph,
+  [attributeFields.tensor]: attributeTensor,
+  [attributeFields.tensors]: attributeTensor,
+  [attributeFields.sparseTensor]: attributeSparseTensor,
+  [attributeFields.sparseTensors]: attributeSparseTensor,
+};
+
+interface TensorState {
+  name: string;
+  dataLocation: number;
+  readonly entries: Map<string, string>;
 }
 
 /** Notes where a constant's values are, and returns its name. */
-function readTensor(bytes: Uint8Array, walk: Walk, collected: Collected): string {
-  let tensorName = '';
-  let dataLocation = 0;
-  const entries = new Map<string, string>();
-  walk.message(bytes, {
-    [tensorFields.name]: text((value) => {
-      tensorName = value;
-    }),
-    [tensorFields.dataLocation]: integer((value) => {
-      dataLocation = value;
-    }),
-    [tensorFields.externalData]: nested((entry) => {
-      let key = '';
-      let content = '';
-      walk.message(entry, {
-        [entryFields.key]: text((value) => {
-          key = value;
-        }),
-        [entryFields.value]: text((value) => {
-          content = value;
-        }),
-      });
-      entries.set(key, content);
-    }),
-  });
+function readTensor(walk: Walk, collected: Collected): string {
+  const state: TensorState = { name: '', dataLocation: 0, entries: new Map() };
+  walk.nested(tensorHandlers, state);
+  const { name, dataLocation, entries } = state;
   if (dataLocation === externalDataLocation || entries.size > 0) {
     collected.externalData.push({
-      tensorName,
+      tensorName: name,
       location: entries.get('location') ?? '',
       offsetBytes: parseByteCount(entries.get('offset')),
       lengthBytes: parseByteCount(entries.get('length')),
     });
   }
-  return tensorName;
-}
-
-/** A sparse constant goes by the name of its values. */
-function readSparseTensor(bytes: Uint8Array, walk: Walk, collected: Collected): string {
-  let name = '';
-  walk.message(bytes, {
-    [sparseTensorFields.values]: nested((values) => {
-      name = readTensor(values, walk, collected);
-    }),
-    [sparseTensorFields.indices]: nested((indices) => readTensor(indices, walk, collected)),
-  });
   return name;
 }
 
-function readValue(bytes: Uint8Array, walk: Walk): ScannedValue {
-  let name = '';
-  let type: ScannedType = unstatedType;
-  walk.message(bytes, {
-    [valueInfoFields.name]: text((value) => {
-      name = value;
-    }),
-    [valueInfoFields.type]: nested((inner) => {
-      type = readType(inner, walk);
-    }),
-  });
-  return { name, ...type };
+const tensorHandlers: FieldHandlers<TensorState> = {
+  [tensorFields.name]: text((state, value) => {
+    state.name = value;
+  }),
+  [tensorFields.dataLocation]: integer((state, value) => {
+    state.dataLocation = value;
+  }),
+  [tensorFields.externalData]: nested((walk, { entries }) => {
+    const entry = { key: '', value: '' };
+    walk.nested(entryHandlers, entry);
+    entries.set(entry.key, entry.value);
+  }),
+};
+
+const entryHandlers: FieldHandlers<{ key: string; value: string }> = {
+  [entryFields.key]: text((entry, value) => {
+    entry.key = value;
+  }),
+  [entryFields.value]: text((entry, value) => {
+    entry.value = value;
+  }),
+};
+
+/** A sparse constant goes by the name of its values. */
+function readSparseTensor(walk: Walk, collected: Collected): string {
+  const state = { name: '', domain: '', collected };
+  walk.nested(sparseTensorHandlers, state);
+  return state.name;
+}
+
+const sparseTensorHandlers: FieldHandlers<Named> = {
+  [sparseTensorFields.values]: nested((walk, state) => {
+    state.name = readTensor(walk, state.collected);
+  }),
+  [sparseTensorFields.indices]: nested((walk, { collected }) => readTensor(walk, collected)),
+};
+
+interface ValueState {
+  name: string;
+  type: ScannedType;
 }
 
 type ScannedType = Omit<ScannedValue, 'name'>;
@@ -270,57 +279,78 @@ const unstatedType: ScannedType = {
   dims: undefined,
 };
 
-function readType(bytes: Uint8Array, walk: Walk): ScannedType {
-  let type: ScannedType = unstatedType;
-  // What a sequence, a map or an optional holds changes no decision: as inputs they are all refused.
-  const wrapper = (kind: ScannedType['kind']) =>
-    nested(() => {
-      type = { ...unstatedType, kind };
-    });
-  const tensor = (kind: ScannedType['kind']) =>
-    nested((inner) => {
-      type = readTensorType(kind, inner, walk);
-    });
-  walk.message(bytes, {
-    [typeFields.tensor]: tensor('tensor'),
-    [typeFields.sparseTensor]: tensor('sparse_tensor'),
-    [typeFields.sequence]: wrapper('sequence'),
-    [typeFields.map]: wrapper('map'),
-    [typeFields.optional]: wrapper('optional'),
-    [typeFields.opaque]: wrapper('opaque'),
-  });
-  return type;
+function readValue(walk: Walk): ScannedValue {
+  const state: ValueState = { name: '', type: unstatedType };
+  walk.nested(valueHandlers, state);
+  return { name: state.name, ...state.type };
 }
 
-function readTensorType(kind: ScannedType['kind'], bytes: Uint8Array, walk: Walk): ScannedType {
-  let elementTypeCode = 0;
-  let dims: ModelDim[] | undefined;
-  walk.message(bytes, {
-    [tensorTypeFields.elementType]: integer((value) => {
-      elementTypeCode = value;
-    }),
-    [tensorTypeFields.shape]: nested((shape) => {
-      const seen: ModelDim[] = [];
-      walk.message(shape, { [shapeFields.dim]: nested((dim) => seen.push(readDimension(dim, walk))) });
-      dims = seen;
-    }),
+const valueHandlers: FieldHandlers<ValueState> = {
+  [valueInfoFields.name]: text((state, value) => {
+    state.name = value;
+  }),
+  [valueInfoFields.type]: nested((walk, state) => walk.nested(typeHandlers, state)),
+};
+
+function tensorType(kind: ScannedType['kind']) {
+  return nested((walk, state: ValueState) => {
+    const type: TensorTypeState = { elementTypeCode: 0, dims: undefined };
+    walk.nested(tensorTypeHandlers, type);
+    const { elementTypeCode, dims } = type;
+    state.type = { kind, elementType: elementTypeOfCode(elementTypeCode), elementTypeCode, dims };
   });
-  return { kind, elementType: elementTypeOfCode(elementTypeCode), elementTypeCode, dims };
 }
 
-function readDimension(bytes: Uint8Array, walk: Walk): ModelDim {
-  let dim: ModelDim;
-  walk.message(bytes, {
-    [dimensionFields.value]: integer((value) => {
-      // Exporters write -1 for a size that varies.
-      dim = value < 0 ? undefined : value;
-    }),
-    [dimensionFields.param]: text((value) => {
-      dim = value === '' ? undefined : value;
-    }),
+/** What a sequence, a map or an optional holds changes no decision: as inputs they are all refused. */
+function wrapperType(kind: ScannedType['kind']) {
+  return nested((walk, state: ValueState) => {
+    walk.nested({}, undefined);
+    state.type = { ...unstatedType, kind };
   });
-  return dim;
 }
+
+const typeHandlers: FieldHandlers<ValueState> = {
+  [typeFields.tensor]: tensorType('tensor'),
+  [typeFields.sparseTensor]: tensorType('sparse_tensor'),
+  [typeFields.sequence]: wrapperType('sequence'),
+  [typeFields.map]: wrapperType('map'),
+  [typeFields.optional]: wrapperType('optional'),
+  [typeFields.opaque]: wrapperType('opaque'),
+};
+
+interface TensorTypeState {
+  elementTypeCode: number;
+  dims: ModelDim[] | undefined;
+}
+
+const tensorTypeHandlers: FieldHandlers<TensorTypeState> = {
+  [tensorTypeFields.elementType]: integer((state, value) => {
+    state.elementTypeCode = value;
+  }),
+  [tensorTypeFields.shape]: nested((walk, state) => {
+    const dims: ModelDim[] = [];
+    walk.nested(shapeHandlers, dims);
+    state.dims = dims;
+  }),
+};
+
+const shapeHandlers: FieldHandlers<ModelDim[]> = {
+  [shapeFields.dim]: nested((walk, dims) => {
+    const state: { dim: ModelDim } = { dim: undefined };
+    walk.nested(dimensionHandlers, state);
+    dims.push(state.dim);
+  }),
+};
+
+const dimensionHandlers: FieldHandlers<{ dim: ModelDim }> = {
+  [dimensionFields.value]: integer((state, value) => {
+    // Exporters write -1 for a size that varies.
+    state.dim = value < 0 ? undefined : value;
+  }),
+  [dimensionFields.param]: text((state, value) => {
+    state.dim = value === '' ? undefined : value;
+  }),
+};
 
 /** ai.onnx has two spellings. */
 function standardDomain(domain: string): string {
