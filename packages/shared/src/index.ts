@@ -47,6 +47,7 @@ export {
 export { createRedisKeys, type RedisKeys } from './names/redis-keys.js';
 export { createSubjects, defaultPriority, type Priority, type Subjects } from './names/subjects.js';
 export { createLog, type Log } from './observability/log.js';
+export { compareTensors, type Tolerance } from './protocol/compare-tensors.js';
 export {
   Datatype,
   type DatatypeArrays,
@@ -56,6 +57,7 @@ export {
   type NumericDatatype,
   viewAs,
 } from './protocol/datatype.js';
+export { fromHalfArray, fromHalfBits, toHalfArray, toHalfBits } from './protocol/half.js';
 export type {
   InferRequest,
   InferResponse,
@@ -64,8 +66,20 @@ export type {
   RequestedOutput,
   WireMessage,
 } from './protocol/infer-message.js';
+export {
+  type DecodeLimits,
+  decodeInferRequest,
+  encodeInferRequest,
+  type InferRequestParts,
+  wantsBinary,
+} from './protocol/infer-request-codec.js';
+export { decodeInferResponse, encodeInferResponse } from './protocol/infer-response-codec.js';
+export { nearestName } from './protocol/nearest-name.js';
 export type { Signature, TensorSpec } from './protocol/signature.js';
 export { elementCount, type Tensor } from './protocol/tensor.js';
+export { tensorFromValues } from './protocol/tensor-values.js';
+export { validateInputs } from './protocol/validate-inputs.js';
+export { decodeGoldenCase } from './registry/golden-case.js';
 export type {
   BatchSettings,
   DecodedGoldenCase,

@@ -61,6 +61,7 @@ export const errorCatalogue = {
   'request.redelivery_limit': kind('internal', 500),
   'answer.too_large': kind('invalid_request', 413),
   'answer.malformed': kind('internal', 500),
+  'answer.not_json': kind('invalid_request', 422),
 
   // Models and versions.
   'model.unknown': kind('not_found', 404),
