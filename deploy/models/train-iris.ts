@@ -33,7 +33,7 @@ const versions: readonly TrainingOptions[] = [
 /** Below these a model is not written. */
 const leastAccuracy = { heldOut: 0.9, all: 0.95 };
 
-export interface TrainedVersion {
+interface TrainedVersion {
   readonly version: number;
   readonly heldOutAccuracy: number;
   readonly accuracy: number;

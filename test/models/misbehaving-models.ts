@@ -40,7 +40,7 @@ export function recurrentLike(mixing: 'running-sum' | 'centred' = 'running-sum')
 }
 
 /** Rows of the table in `failsOn`; an index outside of them makes the run fail. */
-export const failsOnRowCount = 4;
+const failsOnRowCount = 4;
 
 /**
  * Fails on some requests: the first column picks a row of a table of four, and any number outside -4 to 3 makes
@@ -65,7 +65,7 @@ export function failsOn(): Uint8Array<ArrayBuffer> {
 
 /**
  * Runs as long as the caller says: the largest number in the first column is the trip count of a loop, at very
- * roughly a microsecond or two for each trip. Gives its input back, whatever the trip count, so it is batchable.
+ * roughly two microseconds for each trip. Gives its input back, whatever the trip count, so it is batchable.
  */
 export function slowOn(): Uint8Array<ArrayBuffer> {
   const body: GraphDescription = {

@@ -17,7 +17,7 @@ const sessionOptions: InferenceSession.SessionOptions = {
   logSeverityLevel: 4,
 };
 
-export type Feeds = Readonly<Record<string, ort.Tensor>>;
+type Feeds = Readonly<Record<string, ort.Tensor>>;
 
 /** A FLOAT tensor. */
 export function floats(values: readonly number[], dims: readonly number[]): ort.Tensor {
@@ -47,7 +47,7 @@ export function runModel(model: Uint8Array, feeds: Feeds): Promise<InferenceSess
   return withSession(model, (session) => session.run(feeds));
 }
 
-export interface ApartOutcome {
+interface ApartOutcome {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   /** Whether the model had loaded and its run begun. */

@@ -28,7 +28,7 @@ export interface TrainingOptions {
   readonly weightDecay: number;
 }
 
-export interface Sample {
+interface Sample {
   readonly features: readonly number[];
   /** Index of the class. */
   readonly label: number;

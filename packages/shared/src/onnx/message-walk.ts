@@ -12,7 +12,7 @@ import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
  * Bounds of one walk. A model of 100,000 nodes has about half a million messages; protobuf's C++ parser, which
  * ONNX Runtime uses, itself stops at a depth of 100.
  */
-export const walkLimits = {
+const walkLimits = {
   messageCount: 2_000_000,
   fieldCount: 20_000_000,
   depth: 100,
