@@ -1,0 +1,24 @@
+/** Entry of `npm test`. Checks Node before anything that an old one could not parse, then hands over to run-tests.mjs. */
+import { nodeVersionFault } from './node-version.mjs';
+
+const fault = nodeVersionFault(process.versions.node);
+if (fault !== undefined) {
+  console.error(`troupe: ${fault}`);
+  process.exit(1);
+}
+import('./run-tests.mjs')
+  .then(({ runTests }) =>
+    runTests({
+      argv: process.argv.slice(2),
+      env: process.env,
+      stdout: process.stdout,
+      stderr: process.stderr,
+    }),
+  )
+  .then(
+    (code) => process.exit(code),
+    (error) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
