@@ -98,4 +98,5 @@ export type {
   RegistryStore,
   WriteGuard,
 } from './registry/registry-store.js';
+export { type PickedVersion, pickVersion, type VersionSelector } from './routing/pick-version.js';
 export type { RouteVersion, RoutingEntry } from './routing/routing-entry.js';

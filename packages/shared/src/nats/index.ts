@@ -1,0 +1,47 @@
+/** Everything that Troupe does on NATS; the only folder that imports the client library. */
+export { buildAckSubject, type MessageRef, parseAckSubject } from './ack-subject.js';
+export { type AdminArguments, type AdminEndpoint, callAdmin, serveAdmin } from './admin-rpc.js';
+export { type ArtifactStore, createArtifactStore } from './artifact-store.js';
+export { publishCancel, serveCancels, subscribeCancels } from './cancel.js';
+export { declareRecordStreams, publishEvent, recentEvents, watchEvents } from './events.js';
+export { sendHostCommand, serveHostCommands } from './host-rpc.js';
+export { answerIngress, type IngressRequest, serveIngress } from './ingress-door.js';
+export { connectNats, hideCredentials, type NatsLink, type NatsOptions } from './nats-link.js';
+export {
+  type AnswerAddress,
+  answerOnBehalf,
+  condemnWorkMessage,
+  nakOnBehalf,
+  publishDead,
+} from './on-behalf.js';
+export {
+  createRoutingPublisher,
+  createRoutingView,
+  type RoutingPublisher,
+  type RoutingView,
+} from './routing-bucket.js';
+export {
+  declareWorkConsumer,
+  declareWorkStream,
+  deleteWorkConsumer,
+  deleteWorkMessage,
+  deleteWorkStream,
+  type LaneLimits,
+  listWorkStreams,
+  purgeWork,
+  type QueueCounts,
+  queuedByVersion,
+  workQueueCounts,
+} from './work-lane.js';
+export {
+  createWorkPuller,
+  type WorkMessage,
+  type WorkPuller,
+  type WorkPullerOptions,
+} from './work-puller.js';
+export {
+  createWorkSubmitter,
+  type WorkRequest,
+  type WorkSubmitter,
+  type WorkSubmitterOptions,
+} from './work-submitter.js';

@@ -1,0 +1,187 @@
+/**
+ * The connection of a process to NATS. Everything of Troupe that talks to NATS goes through a link and the files
+ * of this folder; nothing else imports the client library.
+ *
+ * Two traps of the library decide the shape: it drops what is published while disconnected, without an error, so
+ * every publish of ours is either answered or repeated; and it gives up for good after ten reconnects unless told.
+ */
+import { connect, type NatsConnection, NatsError } from 'nats';
+import { defaults } from '../config/defaults.js';
+import { TroupeError } from '../errors/troupe-error.js';
+import { createSubjects, type Subjects } from '../names/subjects.js';
+import type { Log } from '../observability/log.js';
+
+/** How to reach NATS. */
+export interface NatsOptions {
+  /** `nats://host:port`, several of a cluster as a list or separated by commas. */
+  readonly servers: string | readonly string[];
+  /** Shown by the server in its list of connections. */
+  readonly name: string;
+  readonly namespace: string;
+  /** For the first connection, in milliseconds. Default 5,000. */
+  readonly connectTimeoutMs?: number;
+  readonly log?: Log;
+}
+
+/** A live connection, with the names of one Troupe. */
+export interface NatsLink {
+  /** The library's connection; for the files of this folder only. */
+  readonly connection: NatsConnection;
+  readonly options: NatsOptions;
+  readonly subjects: Subjects;
+  /** Addresses without credentials, for messages. */
+  readonly servers: string;
+  /** Largest message that the server takes, headers included, in bytes. */
+  maxPayloadBytes(): number;
+  isConnected(): boolean;
+  /** Changes when the server process that we talk to is another: stream sequences of before may mean other messages. */
+  serverId(): string | undefined;
+  onReconnect(listener: () => void): () => void;
+  onDisconnect(listener: () => void): () => void;
+  /** Resolves when the connection is closed for good, with the reason where it was not asked for. */
+  readonly closed: Promise<Error | undefined>;
+  /** Flushes and closes, within a bound. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Addresses as a list. */
+export function splitServers(servers: string | readonly string[]): string[] {
+  const list = typeof servers === 'string' ? servers.split(',') : [...servers];
+  return list.map((server) => server.trim()).filter((server) => server !== '');
+}
+
+/** An address without user, password and token, for messages and logs. */
+export function hideCredentials(server: string): string {
+  return server.replace(/\/\/[^@/]*@/, '//');
+}
+
+function classifyConnectError(error: unknown, servers: string): TroupeError {
+  const code = error instanceof NatsError ? error.code : '';
+  if (
+    code === 'AUTHORIZATION_VIOLATION' ||
+    code === 'AUTHENTICATION_EXPIRED' ||
+    code === 'BAD_AUTHENTICATION'
+  ) {
+    return new TroupeError('nats.unauthorized', `NATS at ${servers} refused the credentials`, {
+      cause: error,
+    });
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  return new TroupeError('nats.unreachable', `no NATS server answered at ${servers} (${text})`, {
+    cause: error,
+  });
+}
+
+/** Listeners that may come and go while being called. */
+class Listeners {
+  private readonly all = new Set<() => void>();
+
+  add(listener: () => void): () => void {
+    // Wrapped, so that one function may listen twice and each is removed alone.
+    const entry = () => listener();
+    this.all.add(entry);
+    return () => this.all.delete(entry);
+  }
+
+  call(log: Log | undefined): void {
+    for (const listener of [...this.all]) {
+      try {
+        listener();
+      } catch (error) {
+        log?.error({ err: error }, 'a connection listener threw');
+      }
+    }
+  }
+}
+
+/**
+ * Connects; rejects with `nats.unreachable`, `nats.unauthorized` or `nats.no_jetstream`. Once connected it
+ * reconnects for ever.
+ */
+export async function connectNats(options: NatsOptions): Promise<NatsLink> {
+  const list = splitServers(options.servers);
+  const servers = list.map(hideCredentials).join(', ');
+  const timeoutMs = options.connectTimeoutMs ?? defaults.connectTimeoutMs;
+  let connection: NatsConnection;
+  try {
+    connection = await connect({
+      servers: list,
+      name: options.name,
+      timeout: timeoutMs,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+      reconnectJitter: 100,
+      pingInterval: 5_000,
+      maxPingOut: 2,
+    });
+  } catch (error) {
+    throw classifyConnectError(error, servers);
+  }
+  try {
+    const jsm = await connection.jetstreamManager({ timeout: timeoutMs });
+    await jsm.getAccountInfo();
+  } catch (error) {
+    await connection.close();
+    throw new TroupeError(
+      'nats.no_jetstream',
+      `the NATS server at ${servers} has no JetStream for this account: start it with -js, or enable jetstream in its configuration`,
+      { cause: error },
+    );
+  }
+
+  const reconnects = new Listeners();
+  const disconnects = new Listeners();
+  let connected = true;
+  let serverId = connection.info?.server_id;
+  let maxPayload = connection.info?.max_payload ?? 1024 * 1024;
+  const watchStatus = async () => {
+    for await (const status of connection.status()) {
+      if (status.type === 'disconnect') {
+        if (!connected) continue;
+        connected = false;
+        options.log?.warn({ servers }, 'NATS disconnected');
+        disconnects.call(options.log);
+      } else if (status.type === 'reconnect') {
+        connected = true;
+        serverId = connection.info?.server_id ?? serverId;
+        maxPayload = connection.info?.max_payload ?? maxPayload;
+        options.log?.info({ servers }, 'NATS connected again');
+        reconnects.call(options.log);
+      } else if (status.type === 'error') {
+        options.log?.warn({ error: String(status.data) }, 'NATS error');
+      }
+    }
+  };
+  watchStatus().catch((error: unknown) => options.log?.error({ err: error }, 'the NATS status watch ended'));
+
+  let closing: Promise<void> | undefined;
+  const closeWithin = async (boundMs: number) => {
+    let timer: NodeJS.Timeout | undefined;
+    const bound = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, boundMs);
+    });
+    // A flush on a cut connection never ends; what could be sent was sent.
+    const flushed = connected ? connection.flush().catch(() => undefined) : Promise.resolve();
+    await Promise.race([flushed, bound]);
+    clearTimeout(timer);
+    connected = false;
+    await connection.close();
+  };
+
+  return {
+    connection,
+    options,
+    subjects: createSubjects(options.namespace),
+    servers,
+    maxPayloadBytes: () => Math.min(maxPayload, defaults.maxMessageBytes),
+    isConnected: () => connected && !connection.isClosed(),
+    serverId: () => serverId,
+    onReconnect: (listener) => reconnects.add(listener),
+    onDisconnect: (listener) => disconnects.add(listener),
+    closed: connection.closed().then((error) => error ?? undefined),
+    close: () => {
+      closing ??= closeWithin(2_000);
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,303 @@
+/**
+ * The receiving side of the work lane, used by a runner: pull requests that it accounts for itself, messages,
+ * answers and acks. (The library's `consume()` stacks pulls behind long jobs and has no back-pressure.)
+ *
+ * Invariants
+ * P1  Messages asked for and not yet arrived never exceed the free slots at the time of asking.
+ * P2  A runner with free slots always has a pull outstanding, or is about to have one.
+ * P3  Pulls of before a reconnect, or of a server that fell silent for three heartbeats, count as lost.
+ * P4  An ack goes out only after its answer, in the same turn and so on the same connection, and never to a server
+ *     process other than the one that delivered the message: its sequences may mean other messages there.
+ * P5  stop() resolves when the server has confirmed that nothing more will come; what arrives until then is handed
+ *     out as usual.
+ */
+import { createInbox, type Msg, type Subscription } from 'nats';
+import { defaults } from '../config/defaults.js';
+import type { TroupeError } from '../errors/troupe-error.js';
+import { Header } from '../names/headers.js';
+import type { WireMessage } from '../protocol/infer-message.js';
+import { buildAckSubject, type MessageRef, parseAckSubject } from './ack-subject.js';
+import type { NatsLink } from './nats-link.js';
+import { createServerClock } from './server-clock.js';
+import { encodeAnswer, readCount, readHeader } from './wire-headers.js';
+import { declareWorkConsumer, type LaneLimits } from './work-lane.js';
+
+/** A request as a runner takes it from the stream. */
+export interface WorkMessage {
+  readonly payload: Uint8Array;
+  /** `undefined`: JSON only; `NaN`: the header is there and is not a number. */
+  readonly jsonLength: number | undefined;
+  /** Where the answer goes; `undefined` where the publisher did not say. */
+  readonly replyTo: string | undefined;
+  /** Second inbox, told once the answer is out. */
+  readonly doneTo: string | undefined;
+  readonly requestId: string;
+  /** What was left of the deadline at arrival, time in the queue taken off, in milliseconds; may be negative. */
+  readonly budgetMs: number;
+  readonly pinned: boolean;
+  readonly traceparent: string | undefined;
+  readonly ref: MessageRef;
+  /** Monotonic, in milliseconds. */
+  readonly arrivedAtMs: number;
+}
+
+/** The receiving side for one version of a model. */
+export interface WorkPuller {
+  /** Declares the consumer and begins to pull. */
+  start(): void;
+  /** Tells that slots became free. Cheap; asks at most once a turn. */
+  pullMore(): void;
+  /** No new pulls; resolves when nothing more will arrive (P5). Idempotent. */
+  stop(): Promise<void>;
+  /** Publishes the answer, tells `doneTo`, and acks (P4). */
+  answer(message: WorkMessage, answer: WireMessage | TroupeError): void;
+  /** Acks without an answer: the request was cancelled, or answered before. */
+  ack(message: WorkMessage): void;
+  /** Gives the message back to be delivered elsewhere at once. */
+  giveBack(message: WorkMessage): void;
+  /** Tells the server that the message is still worked on: restarts its `ack_wait`. */
+  inProgress(message: WorkMessage): void;
+  /** Since a pull was last outstanding, in milliseconds; 0 while one is. */
+  lastPullAgoMs(): number;
+}
+
+export interface WorkPullerOptions {
+  readonly model: string;
+  readonly version: number;
+  readonly limits: LaneLimits;
+  /** Requests that may still be taken now. */
+  readonly freeSlots: () => number;
+  readonly onMessage: (message: WorkMessage) => void;
+  /** Failures that heal by themselves (a declaration that is tried again). */
+  readonly onError: (error: unknown) => void;
+}
+
+const textEncoder = new TextEncoder();
+const emptyPayload = new Uint8Array(0);
+const nakPayload = textEncoder.encode('-NAK');
+const inProgressPayload = textEncoder.encode('+WPI');
+const heartbeatMs = 1_000;
+const declareRetryMs = 200;
+/**
+ * Pulls that may be outstanding at once. Each has an inbox of its own: a delivered message bears the subject of its
+ * request, so only the subscription that it came by tells which pull it belongs to.
+ */
+const laneCount = 4;
+
+/** One pull at a time: its inbox, and what is still to come on it. */
+interface PullLane {
+  readonly inbox: string;
+  subscription: Subscription | undefined;
+  /** Messages still to come; 0: no pull is outstanding. */
+  remaining: number;
+  endsAtMs: number;
+}
+
+/** Acks that the server sends for a pull: status code in the headers. */
+const Status = { Heartbeat: 100, NoMessages: 404, Timeout: 408, Conflict: 409, NoResponders: 503 } as const;
+
+/** Creates the receiving side; nothing happens before start(). */
+export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): WorkPuller {
+  const { model, version } = options;
+  const { subjects } = link;
+  const stream = subjects.workStream(model);
+  const consumer = subjects.workConsumer(version);
+  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+  const inbox = createInbox();
+  const clock = createServerClock();
+  /** Server process that delivered a message (P4). */
+  const deliveredBy = new WeakMap<WorkMessage, string | undefined>();
+
+  const lanes: PullLane[] = Array.from({ length: laneCount }, (_, index) => ({
+    inbox: `${inbox}.${index}`,
+    subscription: undefined,
+    remaining: 0,
+    endsAtMs: 0,
+  }));
+  let started = false;
+  let stopWatching: () => void = () => undefined;
+  let stopped: Promise<void> | undefined;
+  let declaring = false;
+  let wakeScheduled = false;
+  let watchdog: NodeJS.Timeout | undefined;
+  let declareTimer: NodeJS.Timeout | undefined;
+  let heardAtMs = performance.now();
+  let pulledAtMs = performance.now();
+
+  function outstanding(): number {
+    let count = 0;
+    for (const lane of lanes) count += lane.remaining;
+    return count;
+  }
+
+  function pullNow(): void {
+    wakeScheduled = false;
+    if (stopped !== undefined || !started || declaring || !link.isConnected()) return;
+    const lane = lanes.find((one) => one.remaining === 0);
+    if (lane === undefined) return;
+    const asked = outstanding();
+    const want = options.freeSlots() - asked;
+    // Small top-ups wait for company unless nothing is asked for: each pull is a message for the server.
+    if (want <= 0 || (asked > 0 && want < Math.max(1, asked >> 2))) return;
+    lane.remaining = want;
+    lane.endsAtMs = performance.now() + defaults.pullExpiresMs + heartbeatMs;
+    // Each may carry its part of the bound, but never less than the largest message.
+    const maxBytes = Math.max(Math.floor(defaults.pullBytes / laneCount), link.maxPayloadBytes() + 65_536);
+    const request = `{"batch":${want},"max_bytes":${maxBytes},"expires":${defaults.pullExpiresMs}000000,"idle_heartbeat":${heartbeatMs}000000}`;
+    link.connection.publish(pullSubject, textEncoder.encode(request), { reply: lane.inbox });
+    pulledAtMs = performance.now();
+  }
+
+  function wake(): void {
+    if (wakeScheduled) return;
+    wakeScheduled = true;
+    queueMicrotask(pullNow);
+  }
+
+  /** Declares stream and consumer again, until it works; then pulls. */
+  function declare(): void {
+    if (declaring || stopped !== undefined) return;
+    declaring = true;
+    clearTimeout(declareTimer);
+    declareWorkConsumer(link, model, version, options.limits).then(
+      () => {
+        declaring = false;
+        heardAtMs = performance.now();
+        wake();
+      },
+      (error: unknown) => {
+        declaring = false;
+        options.onError(error);
+        if (stopped === undefined) declareTimer = setTimeout(declare, declareRetryMs);
+      },
+    );
+  }
+
+  function forgetPulls(): void {
+    for (const lane of lanes) lane.remaining = 0;
+  }
+
+  function receive(lane: PullLane, error: Error | null, msg: Msg): void {
+    if (error !== null) return;
+    heardAtMs = performance.now();
+    if (msg.reply === undefined || msg.reply === '' || msg.headers?.code) {
+      receiveStatus(lane, msg);
+      return;
+    }
+    const parsed = parseAckSubject(msg.reply);
+    if (parsed === undefined) {
+      // A flow-control or foreign message on our inbox.
+      return;
+    }
+    if (lane.remaining > 0) lane.remaining -= 1;
+    const queuedMs = clock.queuedMs(parsed.storedAtMs, heardAtMs);
+    const hdrs = msg.headers;
+    const budget = readCount(hdrs, Header.BudgetMs);
+    const { storedAtMs: _, ...ref } = parsed;
+    const message: WorkMessage = {
+      payload: msg.data,
+      jsonLength: readCount(hdrs, Header.InferenceLength),
+      replyTo: readHeader(hdrs, Header.Reply),
+      doneTo: readHeader(hdrs, Header.Done),
+      requestId: readHeader(hdrs, Header.RequestId) ?? `${ref.stream}:${ref.streamSequence}`,
+      budgetMs: (budget === undefined || Number.isNaN(budget) ? defaults.deadlineMs : budget) - queuedMs,
+      pinned: readHeader(hdrs, Header.Pinned) === '1',
+      traceparent: readHeader(hdrs, Header.TraceParent),
+      ref,
+      arrivedAtMs: heardAtMs,
+    };
+    deliveredBy.set(message, link.serverId());
+    options.onMessage(message);
+    wake();
+  }
+
+  function receiveStatus(lane: PullLane, msg: Msg): void {
+    const code = msg.headers?.code ?? 0;
+    if (code === Status.Heartbeat) return;
+    if (code === Status.NoResponders) {
+      forgetPulls();
+      declare();
+      return;
+    }
+    const text = msg.headers?.description ?? '';
+    if (
+      code === Status.NoMessages ||
+      (code === Status.Conflict && /consumer deleted|shutdown|leadership/i.test(text))
+    ) {
+      forgetPulls();
+      declare();
+      return;
+    }
+    // Expired, or the next message would pass its max_bytes: this pull delivers nothing more.
+    lane.remaining = 0;
+    wake();
+  }
+
+  /** Notices pulls that died silently, for example with the stream's leader (P3). */
+  function watch(): void {
+    if (!link.isConnected() || declaring) return;
+    const now = performance.now();
+    for (const lane of lanes) if (lane.endsAtMs < now) lane.remaining = 0;
+    if (outstanding() > 0 && now - heardAtMs > 3 * heartbeatMs) {
+      forgetPulls();
+      declare();
+      return;
+    }
+    wake();
+  }
+
+  function sendAck(message: WorkMessage, payload: Uint8Array): void {
+    if (!link.isConnected() || deliveredBy.get(message) !== link.serverId()) return;
+    link.connection.publish(buildAckSubject(message.ref), payload);
+  }
+
+  async function stopPulling(): Promise<void> {
+    stopWatching();
+    clearInterval(watchdog);
+    clearTimeout(declareTimer);
+    forgetPulls();
+    // drain() is UNSUB, then PING: what the server had on its way arrives before the PONG, and is still handed out.
+    if (!started || !link.isConnected()) return;
+    await Promise.all(lanes.map((lane) => lane.subscription?.drain().catch(() => undefined)));
+  }
+
+  return {
+    start() {
+      if (started) return;
+      started = true;
+      for (const lane of lanes) {
+        lane.subscription = link.connection.subscribe(lane.inbox, {
+          callback: (error, msg) => receive(lane, error, msg),
+        });
+      }
+      stopWatching = link.onReconnect(() => {
+        forgetPulls();
+        declare();
+      });
+      watchdog = setInterval(watch, heartbeatMs / 2);
+      declare();
+    },
+    pullMore: wake,
+    stop() {
+      stopped ??= stopPulling();
+      return stopped;
+    },
+    answer(message, answer) {
+      if (!link.isConnected()) return;
+      if (message.replyTo !== undefined) {
+        const encoded = encodeAnswer(answer);
+        link.connection.publish(
+          message.replyTo,
+          encoded.payload,
+          encoded.headers === undefined ? {} : { headers: encoded.headers },
+        );
+      }
+      if (message.doneTo !== undefined) link.connection.publish(message.doneTo, emptyPayload);
+      sendAck(message, emptyPayload);
+    },
+    ack: (message) => sendAck(message, emptyPayload),
+    giveBack: (message) => sendAck(message, nakPayload),
+    inProgress: (message) => sendAck(message, inProgressPayload),
+    lastPullAgoMs: () => (outstanding() > 0 ? 0 : performance.now() - pulledAtMs),
+  };
+}

@@ -1,0 +1,369 @@
+/**
+ * The sending side of the work lane, used by the client SDK and by the ingress: publishes requests, matches the
+ * PubAck and the answer on one muxed inbox, repeats what may be lost, and keeps the deadlines.
+ *
+ * Invariants
+ * S1  Every submit settles exactly once: by an answer, a refusal, its deadline, its signal, or close().
+ * S2  A request is published again, under the same request id, after every reconnect and whenever no PubAck came
+ *     within `pubAckWaitMs`, until it settles: a PubAck of a broker that lost its memory is worth nothing.
+ * S3  Whatever settles a request removes it from the table; late messages for it are ignored. (The one exception:
+ *     a cancelled request lingers until its PubAck came, at most `pubAckWaitMs`, to learn its stream sequence.)
+ * S4  One timer for all requests, and none while the table is empty.
+ */
+import { createInbox, headers, type Msg, type MsgHdrs, type Subscription } from 'nats';
+import { defaults } from '../config/defaults.js';
+import { TroupeError } from '../errors/troupe-error.js';
+import { Header } from '../names/headers.js';
+import { defaultPriority, type Priority } from '../names/subjects.js';
+import type { WireMessage } from '../protocol/infer-message.js';
+import { publishCancel } from './cancel.js';
+import { JetStreamCode } from './jetstream-error.js';
+import type { NatsLink } from './nats-link.js';
+import { decodeAnswer } from './wire-headers.js';
+
+/** One request for the work lane. */
+export interface WorkRequest {
+  readonly model: string;
+  readonly version: number;
+  readonly priority?: Priority;
+  readonly message: WireMessage;
+  /** The same on every repeat. */
+  readonly requestId: string;
+  /** From now, in milliseconds. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+  /** The caller pinned the version: no other may answer. */
+  readonly pinned?: boolean;
+  readonly sticky?: string;
+  readonly traceparent?: string;
+  /** Where the answer goes instead of here (the ingress: its caller's own inbox); submit resolves with `undefined`. */
+  readonly answerTo?: string;
+}
+
+/** The sending side of the work lane. */
+export interface WorkSubmitter {
+  /**
+   * Sends a request and resolves with its answer; `undefined` where the answer went to `answerTo`.
+   * Rejects with what the answer carries, or `queue.full`, `request.deadline`, `request.cancelled`,
+   * `request.too_large`, `client.closed`.
+   */
+  submit(work: WorkRequest): Promise<WireMessage | undefined>;
+  /** Requests in the table, lingering cancelled ones included. */
+  readonly openCount: number;
+  /** Rejects what is open with `client.closed` and unsubscribes. */
+  close(): void;
+}
+
+export interface WorkSubmitterOptions {
+  /** Requests that may be open at once; more are refused with `queue.full`. Default 20,000. */
+  readonly maxOpen?: number;
+}
+
+interface OpenRequest {
+  readonly id: string;
+  readonly work: WorkRequest;
+  readonly subject: string;
+  readonly deadlineAt: number;
+  readonly resolve: (answer: WireMessage | undefined) => void;
+  readonly reject: (error: TroupeError) => void;
+  readonly onAbort: (() => void) | undefined;
+  attempts: number;
+  /** When to publish again unless a PubAck comes; infinite once it came. */
+  repeatAt: number;
+  accepted: boolean;
+  streamSequence: number | undefined;
+  /** Settled by its signal; waits for the PubAck only. */
+  lingering: boolean;
+}
+
+const textDecoder = new TextDecoder();
+/** Rough cost of the headers that we set, on top of the payload. */
+const headerAllowanceBytes = 1_024;
+/** Retry of a publish that found no stream: a broker that starts, until runners have declared it again. */
+const noStreamRetryMs = 100;
+/** Deadlines are checked no more often than this. */
+const sweepResolutionMs = 5;
+
+/** Creates the sending side on a link; one for each process is enough. */
+export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOptions = {}): WorkSubmitter {
+  const maxOpen = options.maxOpen ?? 20_000;
+  const inbox = createInbox();
+  const open = new Map<string, OpenRequest>();
+  let sequence = 0;
+  let closed = false;
+  let sweepTimer: NodeJS.Timeout | undefined;
+  let sweepAt = Number.POSITIVE_INFINITY;
+
+  const subscription: Subscription = link.connection.subscribe(`${inbox}.*.*`, {
+    callback: (error, msg) => {
+      if (error === null) receive(msg);
+    },
+  });
+  const stopWatching = link.onReconnect(() => {
+    for (const request of open.values()) if (!request.lingering) publish(request);
+  });
+
+  function remove(request: OpenRequest): void {
+    open.delete(request.id);
+    if (request.onAbort !== undefined) request.work.signal?.removeEventListener('abort', request.onAbort);
+    if (open.size === 0) disarm();
+  }
+
+  function settleWith(request: OpenRequest, error: TroupeError): void {
+    remove(request);
+    request.reject(error);
+  }
+
+  function receive(msg: Msg): void {
+    const kind = msg.subject.charAt(inbox.length + 1);
+    const request = open.get(msg.subject.slice(inbox.length + 3));
+    if (request === undefined) return;
+    if (kind === 'a') receivePubAck(request, msg);
+    else if (!request.lingering) receiveAnswer(request, msg);
+  }
+
+  function receiveAnswer(request: OpenRequest, msg: Msg): void {
+    if (request.work.answerTo !== undefined) {
+      remove(request);
+      request.resolve(undefined);
+      return;
+    }
+    const answer = decodeAnswer(msg);
+    if (answer instanceof TroupeError) settleWith(request, answer);
+    else {
+      remove(request);
+      request.resolve(answer);
+    }
+  }
+
+  function receivePubAck(request: OpenRequest, msg: Msg): void {
+    if (msg.data.length === 0) {
+      // 503: nobody captures the subject. The runners declare the stream again; until then we try.
+      if (request.lingering) remove(request);
+      else schedule(request, noStreamRetryMs);
+      return;
+    }
+    const ack = parsePubAck(msg.data);
+    if (ack.sequence !== undefined) {
+      request.accepted = true;
+      request.streamSequence = ack.sequence;
+      request.repeatAt = Number.POSITIVE_INFINITY;
+      if (request.lingering) {
+        remove(request);
+        sendCancel(request);
+      }
+      return;
+    }
+    if (request.lingering) {
+      remove(request);
+    } else if (
+      ack.code === JetStreamCode.StreamStoreFailed ||
+      ack.code === JetStreamCode.InsufficientResources
+    ) {
+      // A repeat that finds the queue full says nothing of the original, which was accepted and may be running.
+      if (request.accepted) schedule(request, defaults.pubAckWaitMs);
+      else settleWith(request, queueFull(request.work, ack.description));
+    } else {
+      schedule(request, noStreamRetryMs);
+    }
+  }
+
+  function schedule(request: OpenRequest, inMs: number): void {
+    request.repeatAt = performance.now() + inMs;
+    arm(request.repeatAt);
+  }
+
+  function publish(request: OpenRequest): void {
+    const now = performance.now();
+    const budgetMs = Math.floor(request.deadlineAt - now);
+    if (budgetMs <= 0) return;
+    // While disconnected the library drops what is published; onReconnect publishes then.
+    schedule(request, defaults.pubAckWaitMs);
+    // A sequence of before a reconnect may be another request's by now.
+    request.streamSequence = undefined;
+    if (!link.isConnected()) return;
+    request.attempts += 1;
+    try {
+      link.connection.publish(request.subject, request.work.message.payload, {
+        reply: `${inbox}.a.${request.id}`,
+        headers: workHeaders(request, budgetMs),
+      });
+    } catch (error) {
+      // Closed for good, or a payload limit that shrank with a reconnect.
+      settleWith(
+        request,
+        new TroupeError('nats.failed', `the request could not be sent: ${String(error)}`, { cause: error }),
+      );
+    }
+  }
+
+  function workHeaders(request: OpenRequest, budgetMs: number): MsgHdrs {
+    const { work } = request;
+    const own = `${inbox}.r.${request.id}`;
+    const hdrs = headers();
+    hdrs.set(Header.Reply, work.answerTo ?? own);
+    if (work.answerTo !== undefined) hdrs.set(Header.Done, own);
+    hdrs.set(Header.BudgetMs, String(budgetMs));
+    hdrs.set(Header.RequestId, work.requestId);
+    if (work.message.jsonLength !== undefined)
+      hdrs.set(Header.InferenceLength, String(work.message.jsonLength));
+    if (work.pinned === true) hdrs.set(Header.Pinned, '1');
+    if (work.sticky !== undefined) hdrs.set(Header.Sticky, work.sticky);
+    if (work.traceparent !== undefined) hdrs.set(Header.TraceParent, work.traceparent);
+    if (request.attempts > 1) hdrs.set(Header.Attempt, String(request.attempts));
+    return hdrs;
+  }
+
+  function sendCancel(request: OpenRequest): void {
+    publishCancel(link, request.work.model, request.work.version, {
+      id: request.work.requestId,
+      ...(request.streamSequence === undefined ? {} : { streamSequence: request.streamSequence }),
+    });
+  }
+
+  function abort(request: OpenRequest): void {
+    if (request.lingering || !open.has(request.id)) return;
+    request.reject(cancelled());
+    if (request.accepted || !link.isConnected()) {
+      remove(request);
+      sendCancel(request);
+    } else {
+      request.lingering = true;
+      schedule(request, defaults.pubAckWaitMs);
+    }
+  }
+
+  function arm(at: number): void {
+    if (at >= sweepAt) return;
+    disarm();
+    sweepAt = at;
+    sweepTimer = setTimeout(sweep, Math.max(sweepResolutionMs, at - performance.now()));
+  }
+
+  function disarm(): void {
+    clearTimeout(sweepTimer);
+    sweepTimer = undefined;
+    sweepAt = Number.POSITIVE_INFINITY;
+  }
+
+  function sweep(): void {
+    disarm();
+    const now = performance.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const request of open.values()) {
+      if (request.lingering) {
+        if (request.repeatAt <= now) {
+          remove(request);
+          sendCancel(request);
+          continue;
+        }
+      } else if (request.deadlineAt <= now) {
+        settleWith(request, deadlineExceeded(request.work));
+        continue;
+      } else if (request.repeatAt <= now) {
+        publish(request);
+        if (!open.has(request.id)) continue;
+      }
+      next = Math.min(next, request.repeatAt, request.lingering ? next : request.deadlineAt);
+    }
+    if (next !== Number.POSITIVE_INFINITY) arm(next);
+  }
+
+  function refuse(work: WorkRequest): TroupeError | undefined {
+    if (closed) return new TroupeError('client.closed', 'the connection was closed');
+    if (work.signal?.aborted === true) return cancelled();
+    const limit = link.maxPayloadBytes();
+    const size = work.message.payload.length + headerAllowanceBytes;
+    if (size > limit) {
+      return new TroupeError(
+        'request.too_large',
+        `the request has ${work.message.payload.length} bytes, the server takes ${limit} with about ${headerAllowanceBytes} for headers (max_payload)`,
+      );
+    }
+    if (open.size >= maxOpen) {
+      return new TroupeError('queue.full', `${maxOpen} requests are open in this process already`, {
+        retryAfterMs: 100,
+      });
+    }
+    return undefined;
+  }
+
+  return {
+    submit(work) {
+      const refusal = refuse(work);
+      if (refusal !== undefined) return Promise.reject(refusal);
+      return new Promise((resolve, reject) => {
+        sequence += 1;
+        const onAbort = work.signal === undefined ? undefined : () => abort(request);
+        const request: OpenRequest = {
+          id: sequence.toString(36),
+          work,
+          subject: link.subjects.work(work.model, work.version, work.priority ?? defaultPriority),
+          deadlineAt: performance.now() + work.deadlineMs,
+          resolve,
+          reject,
+          onAbort,
+          attempts: 0,
+          repeatAt: Number.POSITIVE_INFINITY,
+          accepted: false,
+          streamSequence: undefined,
+          lingering: false,
+        };
+        open.set(request.id, request);
+        if (onAbort !== undefined) work.signal?.addEventListener('abort', onAbort, { once: true });
+        arm(request.deadlineAt);
+        publish(request);
+      });
+    },
+    get openCount() {
+      return open.size;
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      stopWatching();
+      for (const request of [...open.values()]) {
+        if (request.lingering) remove(request);
+        else
+          settleWith(
+            request,
+            new TroupeError('client.closed', 'the connection was closed before the answer came'),
+          );
+      }
+      disarm();
+      if (!link.connection.isClosed()) subscription.unsubscribe();
+    },
+  };
+}
+
+function parsePubAck(data: Uint8Array): { sequence?: number; code?: number; description: string } {
+  try {
+    const ack = JSON.parse(textDecoder.decode(data)) as {
+      seq?: number;
+      error?: { err_code?: number; description?: string };
+    };
+    if (ack.error === undefined && typeof ack.seq === 'number') return { sequence: ack.seq, description: '' };
+    return { code: ack.error?.err_code ?? 0, description: ack.error?.description ?? 'unknown' };
+  } catch {
+    return { code: 0, description: 'the PubAck is not JSON' };
+  }
+}
+
+function queueFull(work: WorkRequest, description: string): TroupeError {
+  return new TroupeError(
+    'queue.full',
+    `the queue of model ${work.model} version ${work.version} is full (${description}): send less, or add workers`,
+    { retryAfterMs: 250 },
+  );
+}
+
+function deadlineExceeded(work: WorkRequest): TroupeError {
+  return new TroupeError(
+    'request.deadline',
+    `no answer from model ${work.model} version ${work.version} within the deadline of ${work.deadlineMs} ms`,
+  );
+}
+
+function cancelled(): TroupeError {
+  return new TroupeError('request.cancelled', 'the request was cancelled by its caller');
+}
