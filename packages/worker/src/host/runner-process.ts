@@ -1,0 +1,263 @@
+/**
+ * One runner process from fork to end: orders in, reports out, what it holds, and the verdict over its death.
+ * Started by a runner actor of the worker machine; it restarts nothing.
+ *
+ * 1. What the process held is handed back in the turn in which its IPC channel closes, never before: its last
+ *    reports are read by then.
+ * 2. Only deliveries that are certainly still its own are handed back.
+ * 3. It is ended by draining or by SIGKILL; both end here, in one `ended`.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { childEnvironment, decodeError, type Log, TroupeError } from '@troupe/shared';
+import { createActor } from 'xstate';
+import type {
+  HeldMessage,
+  LoneMessage,
+  RunnerOrder,
+  RunnerReport,
+  RunnerSpec,
+  RunnerStatus,
+} from '../ipc/runner-messages.js';
+import { HeldMessages } from './held-messages.js';
+import type { RunnerRegister } from './runner-register.js';
+import { runnerWatchMachine } from './runner-watch.js';
+
+/** What a host does on NATS for a runner that died. All fire and forget: what gets lost waits for `ack_wait`. */
+export interface HandBack {
+  nak(message: HeldMessage): void;
+  /** Answers with an error and acks. */
+  answer(message: LoneMessage, error: TroupeError): void;
+  /** Server that the stream sequences belong to. */
+  serverId(): string | undefined;
+}
+
+export interface RunnerProcessOptions {
+  /** Module that the process runs; default the runner of this package. */
+  readonly entry?: URL;
+  readonly spec: RunnerSpec;
+  readonly silenceMs: number;
+  readonly runLimitMs: number;
+  readonly handBack: HandBack;
+  readonly register: RunnerRegister;
+  readonly log: Log;
+  /** Called for every report but holdings; never after `ended`. */
+  onReport(report: RunnerReport): void;
+}
+
+/** How a runner ended. */
+export interface RunnerEnd {
+  /** For people: 'ended by SIGSEGV', 'a run passed the run limit of 30000 ms'. */
+  readonly reason: string;
+  /** Killed by its own host on purpose, not for a fault. */
+  readonly asked: boolean;
+  /** It finished what it held and left by itself. */
+  readonly drained: boolean;
+  /** One request that ran alone brought it down: no fault of the version. */
+  readonly blameless: boolean;
+  /** The message that it died of, alone and not for the first time. */
+  readonly strike?: HeldMessage;
+  /** Messages that were handed back for it. */
+  readonly handedBack: number;
+}
+
+export interface RunnerProcess {
+  readonly pid: number | undefined;
+  /** The latest status report. */
+  readonly status: RunnerStatus | undefined;
+  /** Dropped where the process has ended. */
+  order(order: RunnerOrder): void;
+  /** SIGKILL, without a fault. Idempotent. */
+  kill(): void;
+  /** Never rejects. */
+  readonly ended: Promise<RunnerEnd>;
+}
+
+type KillCause = 'asked' | 'silent' | 'stuck' | 'run_limit';
+
+/** From source the sibling is TypeScript too; the loader of this process is handed on by `fork`. */
+const ownEntry = new URL(`../runner/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+
+/** For the channel to close after the exit was seen, in milliseconds; it does at once unless somebody inherited it. */
+const channelCloseMs = 500;
+
+/** Forks a runner and orders it to load. A fork that fails is an `ended` like any other. */
+export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess {
+  const { spec, log } = options;
+  const held = new HeldMessages();
+  let status: RunnerStatus | undefined;
+  let declaredAlone: LoneMessage | undefined;
+  let killCause: KillCause | undefined;
+  let drained = false;
+  let settled = false;
+
+  const child: ChildProcess = fork(fileURLToPath(options.entry ?? ownEntry), [], {
+    // In a session of its own: a terminal's Ctrl-C and hang-up reach the host alone, which then drains. The runner
+    // dies with the host all the same, by its channel.
+    detached: true,
+    env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', MALLOC_MMAP_THRESHOLD_: '131072' }),
+    stdio: ['ignore', 2, 2, 'ipc'],
+  });
+  const { pid } = child;
+  if (pid !== undefined) options.register.add(pid);
+
+  const endProcess = (cause: KillCause) => {
+    killCause ??= cause;
+    child.kill('SIGKILL');
+  };
+
+  const watch = createActor(runnerWatchMachine, { input: { silenceMs: options.silenceMs } });
+  watch.subscribe({
+    next: (snapshot) => {
+      if (snapshot.matches('silent')) endProcess('silent');
+      else if (snapshot.matches('stuck')) endProcess('stuck');
+    },
+    error: (error) => log.error({ err: error }, 'the watch over a runner failed'),
+  });
+  watch.start();
+
+  const onStatus = (report: RunnerStatus) => {
+    status = report;
+    watch.send({ type: 'runner.heard' });
+    if (report.runningMs !== undefined && report.runningMs > options.runLimitMs) endProcess('run_limit');
+  };
+
+  const onMessage = (report: RunnerReport) => {
+    if (settled) return;
+    switch (report.kind) {
+      case 'holdings':
+        held.report(report, performance.now(), options.handBack.serverId());
+        return;
+      case 'running_alone':
+        declaredAlone = report.message;
+        return;
+      case 'status':
+        onStatus(report);
+        break;
+      case 'drained':
+        drained = true;
+        watch.send({ type: 'runner.drained' });
+        break;
+      case 'loaded':
+      case 'warmed':
+      case 'load_failed':
+        break;
+    }
+    options.onReport(report);
+  };
+
+  let strike: HeldMessage | undefined;
+  let blameless = false;
+  let handedBack = 0;
+  let released = false;
+  const release = () => {
+    if (released) return;
+    released = true;
+    const alone = declaredAlone ?? status?.runningAlone;
+    if (alone !== undefined && held.holds(alone) && killCause !== 'asked' && killCause !== 'stuck') {
+      const serverId = options.handBack.serverId();
+      if (killCause === 'run_limit' && alone.replyTo !== undefined && serverId !== undefined) {
+        // Deterministic: running it again would only end more runners.
+        options.handBack.answer(
+          alone,
+          new TroupeError(
+            'model.run_limit',
+            `the request's run on ${spec.model} version ${spec.version.version} passed the run limit of ${options.runLimitMs} ms and was ended`,
+          ),
+        );
+        held.forget(alone);
+        blameless = true;
+      } else if (alone.delivery > 1) {
+        strike = alone;
+        blameless = true;
+      }
+    }
+    const back = held.takeBack(performance.now(), spec.ackWaitMs, options.handBack.serverId());
+    for (const message of back) options.handBack.nak(message);
+    handedBack = back.length;
+  };
+
+  const reasonOf = (code: number | null, signal: NodeJS.Signals | null, failure: Error | undefined): string => {
+    if (failure !== undefined) return `it could not be started: ${failure.message}`;
+    switch (killCause) {
+      case 'asked':
+        return 'ended by its host';
+      case 'silent':
+        return `silent for more than ${options.silenceMs} ms`;
+      case 'stuck':
+        return 'it had drained but did not end by itself';
+      case 'run_limit':
+        return `a run passed the run limit of ${options.runLimitMs} ms`;
+      default:
+        if (drained) return 'drained';
+        return signal === null ? `ended with exit code ${code}` : `ended by ${signal}`;
+    }
+  };
+
+  const ended = new Promise<RunnerEnd>((resolve) => {
+    let exit: { code: number | null; signal: NodeJS.Signals | null } | undefined;
+    let failure: Error | undefined;
+    let disconnected = false;
+    let closeTimer: NodeJS.Timeout | undefined;
+    const settle = () => {
+      if (settled) return;
+      release();
+      settled = true;
+      clearTimeout(closeTimer);
+      watch.stop();
+      if (pid !== undefined) options.register.remove(pid);
+      resolve({
+        reason: reasonOf(exit?.code ?? null, exit?.signal ?? null, failure),
+        asked: killCause === 'asked',
+        drained: drained || killCause === 'stuck',
+        blameless,
+        ...(strike === undefined ? {} : { strike }),
+        handedBack,
+      });
+    };
+    child.once('disconnect', () => {
+      disconnected = true;
+      child.kill('SIGKILL'); // without its channel a runner has no life; mostly it is dead already
+      release();
+      if (exit !== undefined) settle();
+    });
+    child.once('exit', (code, signal) => {
+      exit = { code, signal };
+      if (disconnected) settle();
+      else closeTimer = setTimeout(settle, channelCloseMs);
+    });
+    child.on('error', (error) => {
+      if (child.pid !== undefined) {
+        log.warn({ err: error, pid: child.pid }, 'a message to a runner was not delivered');
+        return;
+      }
+      failure = error;
+      settle();
+    });
+  });
+
+  child.on('message', (message) => onMessage(message as RunnerReport));
+
+  const order = (message: RunnerOrder) => {
+    if (!child.connected) return;
+    child.send(message, () => {
+      // A channel that broke meanwhile shows as `disconnect`.
+    });
+  };
+  order({ kind: 'load', spec });
+
+  return {
+    pid,
+    get status() {
+      return status;
+    },
+    order,
+    kill: () => endProcess('asked'),
+    ended,
+  };
+}
+
+/** Text of a load failure as the runner reported it. */
+export function loadFailureText(report: Extract<RunnerReport, { kind: 'load_failed' }>): string {
+  return decodeError(report.error).message;
+}

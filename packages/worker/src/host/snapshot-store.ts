@@ -1,0 +1,216 @@
+/**
+ * The artifacts of a host on its own disk, and which version of each model last served healthily, so that it can be
+ * brought back with Redis and the artifact store gone. Owned by the host; runners only read its files.
+ *
+ *   blobs/sha256/<digest>               the artifact
+ *   models/<model>/<version>/model.onnx hard link to it: what a runner opens
+ *   models/<model>/stable.json          the last stable version (wire format: read by later releases)
+ *
+ * 1. A path that `ensure` returns has the right bytes: they were hashed in this life of the process.
+ * 2. `stable.json` names only a version whose artifact and link were on the disk before it.
+ * 3. A crash between any two steps leaves the old record or the new one, each complete.
+ */
+import { join } from 'node:path';
+import { asTroupeError, type Log, type ModelVersion, parseModelName, TroupeError } from '@troupe/shared';
+import { realStoreFiles, type StoreFiles } from './store-files.js';
+
+export interface SnapshotStoreOptions {
+  /** Data folder of the host, which the host has locked. */
+  readonly dir: string;
+  /** Fetches an artifact into a file, with its digest checked. */
+  readonly fetchTo: (digest: string, path: string) => Promise<void>;
+  readonly log: Log;
+  readonly files?: StoreFiles;
+}
+
+export interface SnapshotStore {
+  /** Clears what a crash left half done and reads the stable records. */
+  open(): Promise<void>;
+  /** The artifact alone, verified. Rejects with `artifact.missing`, `artifact.unreachable` or `model.digest`. */
+  ensureBlob(digest: string, sizeBytes: number): Promise<string>;
+  /** The artifact under its model's name: what a runner opens. Rejects as `ensureBlob`. */
+  ensure(model: string, version: ModelVersion): Promise<string>;
+  /** The version of the model that last served healthily on this host. */
+  stable(model: string): ModelVersion | undefined;
+  /** Makes the version the model's stable one, durably. */
+  recordStable(model: string, version: ModelVersion): Promise<void>;
+  /** Removes one artifact, unless a stable version is made of it or `inUse` names it; its links go with it. */
+  discard(digest: string, inUse: ReadonlySet<string>): Promise<void>;
+  /** Discards every artifact that was not used for `unusedForMs`; returns how many. */
+  collect(inUse: ReadonlySet<string>, unusedForMs: number): Promise<number>;
+}
+
+const digestPattern = /^[0-9a-f]{64}$/;
+const versionPattern = /^[1-9][0-9]*$/;
+const artifactName = 'model.onnx';
+
+function parseStable(text: string): ModelVersion | undefined {
+  try {
+    const record = JSON.parse(text) as { version?: ModelVersion };
+    const version = record.version;
+    const complete =
+      version !== undefined &&
+      Number.isSafeInteger(version.version) &&
+      digestPattern.test(version.digest) &&
+      Array.isArray(version.signature.inputs) &&
+      Array.isArray(version.signature.outputs);
+    return complete ? version : undefined;
+  } catch {
+    return undefined; // not a record of ours; the next one replaces it
+  }
+}
+
+/** Opens nothing yet: `open()` does. */
+export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStore {
+  const files = options.files ?? realStoreFiles;
+  const blobDir = join(options.dir, 'blobs', 'sha256');
+  const modelsDir = join(options.dir, 'models');
+  const stableVersions = new Map<string, ModelVersion>();
+  /** Blobs hashed in this life, or being so: concurrent callers share one fetch. */
+  const verified = new Map<string, Promise<string>>();
+  let writing: Promise<unknown> = Promise.resolve();
+
+  const blobPath = (digest: string) => join(blobDir, digest);
+  const stablePath = (model: string) => join(modelsDir, model, 'stable.json');
+
+  /** Records are written one after another. */
+  function inTurn<T>(write: () => Promise<T>): Promise<T> {
+    const turn = writing.then(write);
+    writing = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async function fetchVerified(digest: string, sizeBytes: number): Promise<string> {
+    const path = blobPath(digest);
+    const found = await files.stat(path);
+    if (found !== undefined) {
+      if (found.sizeBytes === sizeBytes && (await files.digest(path)) === digest) return path;
+      options.log.warn({ digest }, 'an artifact on disk is damaged and is fetched again');
+      await files.remove(path);
+    }
+    await options.fetchTo(digest, path);
+    const fetched = await files.stat(path);
+    if (fetched?.sizeBytes !== sizeBytes) {
+      throw new TroupeError(
+        'model.digest',
+        `the artifact ${digest} has ${fetched?.sizeBytes ?? 0} bytes instead of ${sizeBytes}`,
+      );
+    }
+    return path;
+  }
+
+  async function ensureBlob(digest: string, sizeBytes: number): Promise<string> {
+    if (!digestPattern.test(digest)) {
+      throw new TroupeError('model.digest', 'a digest is a SHA-256 in 64 lower-case hex digits');
+    }
+    const path = blobPath(digest);
+    // Verified before, but gone since: somebody cleared the folder under us.
+    if (verified.has(digest) && (await files.stat(path)) === undefined) verified.delete(digest);
+    let known = verified.get(digest);
+    if (known === undefined) {
+      known = fetchVerified(digest, sizeBytes);
+      verified.set(digest, known);
+    }
+    try {
+      await known;
+      await files.touch(path);
+      return path;
+    } catch (thrown) {
+      if (verified.get(digest) === known) verified.delete(digest);
+      throw asTroupeError(thrown, 'artifact.unreachable');
+    }
+  }
+
+  async function ensure(model: string, version: ModelVersion): Promise<string> {
+    const blob = await ensureBlob(version.digest, version.sizeBytes);
+    const dir = join(modelsDir, parseModelName(model), String(version.version));
+    return inTurn(async () => {
+      const path = join(dir, artifactName);
+      const [wanted, found] = [await files.stat(blob), await files.stat(path)];
+      if (wanted !== undefined && found?.inode === wanted.inode) return path;
+      await files.makeDir(dir);
+      const draft = `${path}.new`;
+      await files.remove(draft);
+      await files.link(blob, draft);
+      await files.rename(draft, path);
+      return path;
+    });
+  }
+
+  async function recordStable(model: string, version: ModelVersion): Promise<void> {
+    const path = await ensure(model, version);
+    await inTurn(async () => {
+      const modelDir = join(modelsDir, model);
+      await files.sync(path);
+      await files.sync(blobDir);
+      await files.sync(join(modelDir, String(version.version)));
+      const draft = `${stablePath(model)}.new`;
+      await files.writeSynced(draft, JSON.stringify({ model, version }));
+      await files.rename(draft, stablePath(model));
+      await files.sync(modelDir);
+      await files.sync(modelsDir);
+      stableVersions.set(model, version);
+    });
+  }
+
+  function isStable(digest: string): boolean {
+    for (const version of stableVersions.values()) if (version.digest === digest) return true;
+    return false;
+  }
+
+  async function removeLinks(inode: number): Promise<void> {
+    for (const model of await files.list(modelsDir)) {
+      for (const version of await files.list(join(modelsDir, model))) {
+        if (!versionPattern.test(version)) continue;
+        const dir = join(modelsDir, model, version);
+        if ((await files.stat(join(dir, artifactName)))?.inode === inode) await files.remove(dir);
+      }
+    }
+  }
+
+  async function discard(digest: string, inUse: ReadonlySet<string>): Promise<void> {
+    await inTurn(async () => {
+      if (isStable(digest) || inUse.has(digest)) return;
+      const path = blobPath(digest);
+      const found = await files.stat(path);
+      if (found === undefined) return;
+      verified.delete(digest);
+      await removeLinks(found.inode);
+      await files.remove(path);
+    });
+  }
+
+  return {
+    async open() {
+      await files.makeDir(blobDir);
+      await files.makeDir(modelsDir);
+      for (const name of await files.list(blobDir)) {
+        // A fetch that a crash cut off; whatever has a digest for a name is verified before its use.
+        if (!digestPattern.test(name)) await files.remove(join(blobDir, name));
+      }
+      for (const model of await files.list(modelsDir)) {
+        await files.remove(`${stablePath(model)}.new`);
+        const text = await files.read(stablePath(model));
+        const version = text === undefined ? undefined : parseStable(text);
+        if (version !== undefined) stableVersions.set(model, version);
+        else if (text !== undefined) options.log.warn({ model }, 'the stable record cannot be read');
+      }
+    },
+    ensureBlob,
+    ensure,
+    stable: (model) => stableVersions.get(model),
+    recordStable,
+    discard,
+    async collect(inUse, unusedForMs) {
+      const before = Date.now() - unusedForMs;
+      let removed = 0;
+      for (const name of await files.list(blobDir)) {
+        const found = await files.stat(join(blobDir, name));
+        if (found === undefined || found.modifiedAtMs > before || inUse.has(name) || isStable(name)) continue;
+        await discard(name, inUse);
+        removed += 1;
+      }
+      return removed;
+    },
+  };
+}
