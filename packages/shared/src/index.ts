@@ -33,6 +33,11 @@ export {
   type WireError,
 } from './errors/troupe-error.js';
 export type { CampaignOutcome, HostLease, LeaseStore, RenewOutcome } from './leases/lease-store.js';
+export {
+  createMemoryLeaseStore,
+  type MemoryLeaseOptions,
+  type MemoryLeaseStore,
+} from './leases/memory-lease-store.js';
 export { EventKind, type TroupeEvent } from './names/events.js';
 export { Header } from './names/headers.js';
 export {
@@ -47,6 +52,7 @@ export {
 export { createRedisKeys, type RedisKeys } from './names/redis-keys.js';
 export { createSubjects, defaultPriority, type Priority, type Subjects } from './names/subjects.js';
 export { createLog, type Log } from './observability/log.js';
+export { extractTraceparent, injectTraceparent } from './observability/trace-context.js';
 export { compareTensors, type Tolerance } from './protocol/compare-tensors.js';
 export {
   Datatype,
@@ -80,6 +86,7 @@ export { elementCount, type Tensor } from './protocol/tensor.js';
 export { tensorFromValues } from './protocol/tensor-values.js';
 export { validateInputs } from './protocol/validate-inputs.js';
 export { decodeGoldenCase } from './registry/golden-case.js';
+export { createMemoryRegistryStore, type MemoryRegistryOptions } from './registry/memory-registry-store.js';
 export type {
   BatchSettings,
   DecodedGoldenCase,
