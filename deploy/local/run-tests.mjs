@@ -78,10 +78,12 @@ export async function runTests({ root = repositoryRoot, argv, env, stdout, stder
   }
 }
 
+/** The whole suite. Not in mocha's settings file: mocha adds those files to the ones named on the command line. */
+const suite = ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'];
+
 /**
- * Mocha's arguments from its settings file. They are written out, because mocha adds the settings' files to those on the
- * command line, and who names a file wants that file.
- * @param {{ 'node-option'?: string[], spec?: string[], timeout?: number }} settings
+ * Mocha's arguments from its settings file, and the whole suite unless files are named.
+ * @param {{ 'node-option'?: string[], timeout?: number }} settings
  * @param {readonly string[]} argv
  * @param {string} outcomesPath
  */
@@ -95,7 +97,7 @@ export function mochaArguments(settings, argv, outcomesPath) {
     '--reporter=deploy/local/mocha-reporter.cjs',
     `--reporter-option=outcomes=${outcomesPath}`,
     ...argv,
-    ...(named ? [] : (settings.spec ?? [])),
+    ...(named ? [] : suite),
   ];
 }
 
