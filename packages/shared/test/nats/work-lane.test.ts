@@ -1,22 +1,23 @@
 /** The work lane on a real server: submitter and puller together, through restarts, cancels, expiry and drain. */
-import { expect } from 'chai';
+
 import { createServer } from 'node:net';
+import { TroupeError } from '@troupe/shared';
 import {
   connectNats,
   createWorkPuller,
   createWorkSubmitter,
   declareWorkConsumer,
-  nakOnBehalf,
   type NatsLink,
+  nakOnBehalf,
+  queuedByVersion,
   serveCancels,
   subscribeCancels,
   type WorkMessage,
   type WorkPuller,
   type WorkSubmitter,
   workQueueCounts,
-  queuedByVersion,
 } from '@troupe/shared/nats';
-import { TroupeError } from '@troupe/shared';
+import { expect } from 'chai';
 import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 
@@ -116,7 +117,10 @@ describe('the work lane', () => {
       Array.from({ length: 2_000 }, (_, index) => `n${index}`),
     );
     expect(submitter.openCount).to.equal(0);
-    await waitUntil('nothing is pending', async () => (await workQueueCounts(clientLink, 'echo', 1))?.messages === 0);
+    await waitUntil(
+      'nothing is pending',
+      async () => (await workQueueCounts(clientLink, 'echo', 1))?.messages === 0,
+    );
   });
 
   it('never holds more requests than it has credits (P1)', async () => {
@@ -153,7 +157,10 @@ describe('the work lane', () => {
     await declareWorkConsumer(runnerLink, 'echo', 1, { ...limits, queueLimit: 3 });
     const open = [ask('1', 1_500), ask('2', 1_500), ask('3', 1_500)];
     const settled = Promise.allSettled(open);
-    await waitUntil('three are stored', async () => (await workQueueCounts(clientLink, 'echo', 1))?.messages === 3);
+    await waitUntil(
+      'three are stored',
+      async () => (await workQueueCounts(clientLink, 'echo', 1))?.messages === 3,
+    );
     const error = await refusal(ask('4'));
     expect(error.reason).to.equal('queue.full');
     expect(error.retryAfterMs).to.be.greaterThan(0);
@@ -200,7 +207,10 @@ describe('the work lane', () => {
     await runnerLink.connection.flush();
     const abort = new AbortController();
     const open = refusal(ask('gone', 10_000, { signal: abort.signal }));
-    await waitUntil('it is stored', async () => (await workQueueCounts(clientLink, 'echo', 1))?.pending === 1);
+    await waitUntil(
+      'it is stored',
+      async () => (await workQueueCounts(clientLink, 'echo', 1))?.pending === 1,
+    );
     abort.abort();
     expect((await open).reason).to.equal('request.cancelled');
     await waitUntil('it is deleted', async () => (await queuedByVersion(clientLink, 'echo')).size === 0);
@@ -270,7 +280,10 @@ describe('the work lane', () => {
 
   it('carries a typed error as the answer', async () => {
     const lane = pull((one, puller) => {
-      puller.answer(one, new TroupeError('request.tensor_shape', 'inputs[0] "x": wrong\nshape', { retryAfterMs: 5 }));
+      puller.answer(
+        one,
+        new TroupeError('request.tensor_shape', 'inputs[0] "x": wrong\nshape', { retryAfterMs: 5 }),
+      );
       lane.free(1);
     });
     const error = await refusal(ask('bad'));
@@ -290,7 +303,9 @@ describe('the work lane', () => {
       }),
     );
     expect(error.reason).to.equal('request.too_large');
-    expect(error.message).to.contain(String(9 * 1024 * 1024)).and.contain(String(8 * 1024 * 1024));
+    expect(error.message)
+      .to.contain(String(9 * 1024 * 1024))
+      .and.contain(String(8 * 1024 * 1024));
   });
 
   it('rejects what is open when it is closed, and everything after', async () => {
@@ -329,7 +344,9 @@ describe('the work lane', () => {
 
 describe('a link to NATS', () => {
   it('says which address was tried where nothing listens', async () => {
-    const error = await refusal(connectNats({ servers: 'nats://user:secret@127.0.0.1:1', namespace: 'troupe', name: 'x' }));
+    const error = await refusal(
+      connectNats({ servers: 'nats://user:secret@127.0.0.1:1', namespace: 'troupe', name: 'x' }),
+    );
     expect(error.reason).to.equal('nats.unreachable');
     expect(error.message).to.contain('127.0.0.1:1').and.not.contain('secret');
   });
@@ -341,7 +358,12 @@ describe('a link to NATS', () => {
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
     const { port } = mute.address() as { port: number };
     const error = await refusal(
-      connectNats({ servers: `nats://127.0.0.1:${port}`, namespace: 'troupe', name: 'x', connectTimeoutMs: 300 }),
+      connectNats({
+        servers: `nats://127.0.0.1:${port}`,
+        namespace: 'troupe',
+        name: 'x',
+        connectTimeoutMs: 300,
+      }),
     );
     expect(error.reason).to.equal('nats.unreachable');
     for (const socket of sockets) socket.destroy();
@@ -370,4 +392,3 @@ describe('a link to NATS', () => {
     }
   });
 });
-
