@@ -34,7 +34,9 @@ export function startGuard({ runId, files = [], onReplaced }) {
     const env = { ...process.env };
     // The guard outlives what carries a run's id, also that of a launch around this one.
     delete env[runIdVariable];
-    const started = fork(guardPath, [runId, ...files], {
+    /** @type {import('./guard.mjs').GuardTask} */
+    const task = { runId, files, charges: [...charges.values()] };
+    const started = fork(guardPath, [JSON.stringify(task)], {
       detached: true,
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       env,
@@ -44,7 +46,6 @@ export function startGuard({ runId, files = [], onReplaced }) {
     started.on('exit', () => {
       if (dismissed || guardCount >= maxGuards) return;
       child = spawnGuard();
-      for (const charge of charges.values()) send({ kind: 'charge', charge });
       onReplaced?.();
     });
     return started;

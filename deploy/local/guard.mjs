@@ -3,7 +3,7 @@
  * list of charges and an open channel to the launcher. While the channel is open it does nothing; when it closes
  * without a word (SIGKILL, crash), it ends the charges in order and then itself. A terminal's signals do not reach it.
  *
- * Arguments: run id, then the files to remove in that case.
+ * Argument: GuardTask as JSON.
  */
 import { rmSync } from 'node:fs';
 import process from 'node:process';
@@ -15,10 +15,19 @@ import { endInOrder, sweepRun } from './processes.mjs';
  *   | { kind: 'dismiss' }} GuardMessage
  */
 
-const [runId = '', ...files] = process.argv.slice(2);
-/** @type {Map<number, import('./processes.mjs').Charge>} */
-const charges = new Map();
+/**
+ * What a guard knows from its first moment on. Charges stand here as well as in messages, for a guard that takes another
+ * one's place: the launcher may die before the new one has read a message.
+ * @typedef {{ runId: string, files: readonly string[], charges: import('./processes.mjs').Charge[] }} GuardTask
+ */
+
+/** @type {GuardTask} */
+const { runId, files, charges: firstCharges } = JSON.parse(process.argv[2] ?? '');
+const charges = new Map(firstCharges.map((charge) => [charge.pid, charge]));
+/** Nobody is left who waits for the rest of a long drain. */
+const maxGraceMs = 10_000;
 let dismissed = false;
+let finishing = false;
 
 // Whoever wants the guard gone ends the launcher: it goes when its work is done, and not before.
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => {});
@@ -35,10 +44,17 @@ process.on('message', (/** @type {GuardMessage} */ message) => {
 process.on('disconnect', () => {
   void finish();
 });
+// The launcher may have died before there was anybody to hear the event.
+if (process.connected !== true) void finish();
 
 async function finish() {
-  if (!dismissed) await endInOrder([...charges.values()]);
-  if (runId !== '') await sweepRun(runId);
+  if (finishing) return;
+  finishing = true;
+  if (!dismissed) {
+    const left = [...charges.values()];
+    await endInOrder(left.map((charge) => ({ ...charge, graceMs: Math.min(charge.graceMs, maxGraceMs) })));
+  }
+  await sweepRun(runId);
   if (!dismissed) for (const file of files) rmSync(file, { force: true });
   process.exit(0);
 }
