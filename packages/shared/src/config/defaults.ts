@@ -45,7 +45,7 @@ export const defaults = {
   maxBatchSize: 32,
   /** How long an accepted publish may go unconfirmed before it is repeated. */
   pubAckWaitMs: second,
-  /** The route's life after a version left it. */
+  /** How long workers of a version go on pulling after the route left it. `TROUPE_ROUTE_GRACE_MS` */
   routeGraceMs: 60 * second,
   /** An answer, or a message held in memory, is never larger than this whatever the server allows. */
   maxMessageBytes: 64 * mebibyte,

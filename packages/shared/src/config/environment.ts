@@ -19,6 +19,7 @@ export const EnvName = {
   LoadLimitMs: 'TROUPE_LOAD_LIMIT_MS',
   LeaseTtlMs: 'TROUPE_LEASE_TTL_MS',
   DrainBoundMs: 'TROUPE_DRAIN_BOUND_MS',
+  RouteGraceMs: 'TROUPE_ROUTE_GRACE_MS',
   RunnerSilenceMs: 'TROUPE_RUNNER_SILENCE_MS',
   QueueLimit: 'TROUPE_QUEUE_LIMIT',
   StreamBytes: 'TROUPE_STREAM_BYTES',
@@ -34,6 +35,7 @@ export interface ClusterSettings {
   readonly loadLimitMs: number;
   readonly leaseTtlMs: number;
   readonly drainBoundMs: number;
+  readonly routeGraceMs: number;
   readonly runnerSilenceMs: number;
   readonly queueLimit: number;
   readonly streamBytes: number;
@@ -87,6 +89,7 @@ export function readEnvironment(variables: Variables = process.env): Environment
       loadLimitMs: duration(EnvName.LoadLimitMs, defaults.loadLimitMs, 100),
       leaseTtlMs: duration(EnvName.LeaseTtlMs, defaults.leaseTtlMs, 300),
       drainBoundMs: duration(EnvName.DrainBoundMs, defaults.drainBoundMs),
+      routeGraceMs: duration(EnvName.RouteGraceMs, defaults.routeGraceMs),
       runnerSilenceMs: duration(EnvName.RunnerSilenceMs, defaults.runnerSilenceMs, 200),
       queueLimit: readInteger(variables, EnvName.QueueLimit, defaults.queueLimit, 1, 10_000_000),
       streamBytes: readInteger(variables, EnvName.StreamBytes, defaults.streamBytes, 1024, 2 ** 40),

@@ -1,0 +1,146 @@
+/**
+ * Where requests should go: pure. Called by `plan.ts` after placement. A label moves to another version only when
+ * that version's workers serve, so a request never meets a version that is still loading while another could answer.
+ */
+import type { ModelRecord, RouteVersion, RoutingEntry } from '@troupe/shared';
+import { answers, answersItself, isOf, type ObservedHost } from './observed-host.js';
+import type { Placement } from './placement-plan.js';
+import { type VersionRef, versionKey, workerKey } from './worker-key.js';
+
+/** What the leader knows beyond reports, as it touches routes. */
+export interface RoutesContext {
+  readonly epoch: number;
+  /** Routing entries as they are published now, by model. */
+  readonly previousRoutes: ReadonlyMap<string, RoutingEntry>;
+  /** Version keys that had a serving worker a moment ago: a runner that restarts does not close its route. */
+  readonly recentlyServing: ReadonlySet<string>;
+  readonly cutOff: ReadonlySet<string>;
+}
+
+/** Serving and failing workers of a version over all hosts. */
+export interface VersionHealth {
+  /** Workers that exist and are not on their way out. */
+  readonly workers: number;
+  readonly answering: number;
+  readonly answeringItself: number;
+  /** Workers in fallback that cannot answer, and why the first of them cannot. */
+  readonly failed: number;
+  readonly failure: string | undefined;
+}
+
+export function versionHealth(
+  ref: VersionRef,
+  hosts: readonly ObservedHost[],
+  cutOff: ReadonlySet<string>,
+): VersionHealth {
+  let [workers, answering, answeringItself, failed] = [0, 0, 0, 0];
+  let failure: string | undefined;
+  for (const host of hosts) {
+    for (const worker of host.workers) {
+      if (!isOf(worker, ref) || worker.state === 'draining') continue;
+      workers += 1;
+      if (cutOff.has(workerKey({ host: host.name, device: worker.device }, ref))) continue;
+      if (answers(worker)) answering += 1;
+      if (answersItself(worker)) answeringItself += 1;
+      if (worker.state === 'fallback' && !answers(worker)) {
+        failed += 1;
+        failure ??= worker.reason;
+      }
+    }
+  }
+  return { workers, answering, answeringItself, failed, failure };
+}
+
+/**
+ * Which version each label leads to now: the one that the registry says once that serves, until then the one that it
+ * led to before, as long as that one can still answer.
+ */
+export function effectiveLabels(
+  model: ModelRecord,
+  placements: ReadonlyMap<string, Placement>,
+  hosts: readonly ObservedHost[],
+  context: RoutesContext,
+): Record<string, number> {
+  const previous = context.previousRoutes.get(model.name)?.labels ?? {};
+  const labels: Record<string, number> = {};
+  for (const label of Object.keys(model.labels).sort()) {
+    const next = model.labels[label];
+    if (next === undefined) continue;
+    const before = previous[label];
+    labels[label] = next;
+    if (before === undefined || before === next || model.versions[String(before)] === undefined) continue;
+    const old = { model: model.name, version: before };
+    const canAnswer = versionHealth(old, hosts, context.cutOff).answering > 0;
+    if (canAnswer && !mayTakeOver({ model: model.name, version: next }, placements, hosts, context)) {
+      labels[label] = before;
+    }
+  }
+  return labels;
+}
+
+/** Every placed worker serves, or some do and the others have failed and are not waited for. */
+function mayTakeOver(
+  ref: VersionRef,
+  placements: ReadonlyMap<string, Placement>,
+  hosts: readonly ObservedHost[],
+  context: RoutesContext,
+): boolean {
+  const targets = placements.get(versionKey(ref))?.targets ?? [];
+  const health = versionHealth(ref, hosts, context.cutOff);
+  return health.answeringItself > 0 && health.answeringItself + health.failed >= targets.length;
+}
+
+/** The entry of one model. `held` are versions without a label that a label still leads to. */
+export function planRoute(
+  model: ModelRecord,
+  labels: Readonly<Record<string, number>>,
+  placements: ReadonlyMap<string, Placement>,
+  hosts: readonly ObservedHost[],
+  context: RoutesContext,
+): RoutingEntry {
+  const listed = new Set([...Object.values(model.labels), ...Object.values(labels)]);
+  const versions: Record<string, RouteVersion> = {};
+  for (const version of [...listed].sort((a, b) => a - b)) {
+    const route = planRouteVersion(model, version, placements, hosts, context);
+    if (route !== undefined) versions[String(version)] = route;
+  }
+  const stable = labels['stable'];
+  return {
+    epoch: context.epoch,
+    model: model.name,
+    labels,
+    weights: stable === undefined ? [] : [{ version: stable, weight: 1 }],
+    versions,
+  };
+}
+
+function planRouteVersion(
+  model: ModelRecord,
+  version: number,
+  placements: ReadonlyMap<string, Placement>,
+  hosts: readonly ObservedHost[],
+  context: RoutesContext,
+): RouteVersion | undefined {
+  const content = model.versions[String(version)];
+  if (content === undefined) return undefined;
+  const ref = { model: model.name, version };
+  const key = versionKey(ref);
+  const placement = placements.get(key);
+  const health = versionHealth(ref, hosts, context.cutOff);
+  const wasReady = context.previousRoutes.get(model.name)?.versions[String(version)]?.state === 'ready';
+  const placed = (placement?.targets.length ?? 0) > 0 || health.workers > 0;
+  const facts = {
+    signature: content.signature,
+    serving: health.answering,
+    wanted: placement?.wanted.replicas ?? health.workers,
+  };
+  const because = (reason: string | undefined) => (reason === undefined ? {} : { reason });
+  if (content.condemned !== undefined) return { ...facts, state: 'failed', reason: content.condemned.cause };
+  if (health.answering > 0) return { ...facts, state: 'ready', ...because(placement?.shortage) };
+  if (!placed) return { ...facts, state: 'unplaced', reason: placement?.shortage ?? 'no worker is left' };
+  const failed = health.failed > 0 && health.failed >= health.workers;
+  if (wasReady && (!failed || context.recentlyServing.has(key)))
+    return { ...facts, state: 'ready', ...because(placement?.shortage) };
+  if (failed) return { ...facts, state: 'failed', reason: health.failure ?? 'its workers cannot serve it' };
+  return { ...facts, state: 'loading', ...because(placement?.shortage) };
+}
