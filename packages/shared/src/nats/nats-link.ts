@@ -84,7 +84,8 @@ class Listeners {
   }
 
   call(log: Log | undefined): void {
-    for (const listener of [...this.all]) {
+    // A copy: a listener may remove itself or others while it is called.
+    for (const listener of Array.from(this.all)) {
       try {
         listener();
       } catch (error) {
@@ -148,7 +149,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
         options.log?.info({ servers }, 'NATS connected again');
         reconnects.call(options.log);
       } else if (status.type === 'error') {
-        options.log?.warn({ error: String(status.data) }, 'NATS error');
+        options.log?.warn({ error: JSON.stringify(status.data) }, 'NATS error');
       }
     }
   };

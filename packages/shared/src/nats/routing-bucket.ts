@@ -135,7 +135,7 @@ export async function createRoutingView(
   let refreshing: Promise<void> | undefined;
 
   function changed(model: string): void {
-    for (const listener of [...listeners]) listener(model);
+    for (const listener of Array.from(listeners)) listener(model);
   }
 
   function take(entry: RoutingEntry): void {
@@ -170,7 +170,7 @@ export async function createRoutingView(
       seen.add(entry.model);
       take(entry);
     }
-    for (const model of [...entries.keys()]) {
+    for (const model of entries.keys()) {
       if (!seen.has(model)) {
         entries.delete(model);
         changed(model);

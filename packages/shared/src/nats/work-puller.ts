@@ -258,7 +258,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
     forgetPulls();
     // drain() is UNSUB, then PING: what the server had on its way arrives before the PONG, and is still handed out.
     if (!started || !link.isConnected()) return;
-    await Promise.all(lanes.map((lane) => lane.subscription?.drain().catch(() => undefined)));
+    await Promise.all(lanes.map(async (lane) => lane.subscription?.drain().catch(() => undefined)));
   }
 
   return {

@@ -322,7 +322,7 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
       if (closed) return;
       closed = true;
       stopWatching();
-      for (const request of [...open.values()]) {
+      for (const request of open.values()) {
         if (request.lingering) remove(request);
         else
           settleWith(
