@@ -1,0 +1,24 @@
+/** Client SDK of Troupe. */
+export { ErrorClass, type ErrorReason, type EventKind, TroupeError, type TroupeEvent } from '@troupe/shared';
+export type { TroupeClient } from './sdk/client.js';
+export type {
+  HostSummary,
+  ModelDetails,
+  ModelSummary,
+  VersionSummary,
+  WorkerSummary,
+} from './sdk/cluster-answers.js';
+export { connect } from './sdk/connect.js';
+export type { ConnectOptions } from './sdk/connect-options.js';
+export type { EventOptions } from './sdk/event-feed.js';
+export type { InferOptions } from './sdk/infer-options.js';
+export type { InferResult, OutputTensor } from './sdk/infer-result.js';
+export {
+  type InputElement,
+  type Inputs,
+  type InputTensor,
+  type InputValue,
+  type NestedInput,
+  tensor,
+} from './sdk/input-tensor.js';
+export type { RegisteredModel, RegisterModelOptions, RegisterProgress } from './sdk/register-model.js';

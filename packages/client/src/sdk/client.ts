@@ -1,0 +1,225 @@
+/**
+ * The client of a cluster: what `connect()` gives. Ties the link, the routing view and the submitter together and ends
+ * them in order; the mechanisms stand in the files beside this one.
+ */
+import {
+  asTroupeError,
+  parseHostName,
+  parseLabel,
+  parseModelName,
+  parseVersion,
+  TroupeError,
+  type TroupeEvent,
+} from '@troupe/shared';
+import {
+  callAdmin,
+  createArtifactStore,
+  createWorkSubmitter,
+  type NatsLink,
+  type RoutingView,
+  recentEvents,
+  watchEvents,
+} from '@troupe/shared/nats';
+import {
+  type HostSummary,
+  type ModelDetails,
+  type ModelSummary,
+  parseHosts,
+  parseModel,
+  parseModels,
+  parseWorkers,
+  type WorkerSummary,
+} from './cluster-answers.js';
+import { createEventFeed, type EventOptions, matcherOf } from './event-feed.js';
+import type { InferOptions } from './infer-options.js';
+import { inferOnce } from './infer-request.js';
+import type { InferResult } from './infer-result.js';
+import { describe, type Inputs } from './input-tensor.js';
+import { createModelRoutes } from './model-routes.js';
+import { type RegisteredModel, type RegisterModelOptions, registerModel } from './register-model.js';
+
+/** A connected client. Every method rejects with a `TroupeError`, and with `client.closed` after `close()`. */
+export interface TroupeClient extends AsyncDisposable {
+  /** Addresses of NATS, without credentials. */
+  readonly servers: string;
+  readonly namespace: string;
+  /** Requests that wait for their answer. */
+  readonly openRequests: number;
+  /** Resolves when the client is closed, with the reason where nobody asked for it. Never rejects. */
+  readonly closed: Promise<Error | undefined>;
+
+  /**
+   * Runs a model.
+   *
+   * @param inputs name → value, or the value alone where the model has one input: a typed array, nested arrays, or
+   *   `tensor(data, shape)`.
+   * @throws `request.*` for what is wrong with the inputs, before anything is sent; `model.unknown`,
+   *   `model.version_unknown`, `model.label_unknown`; `placement.no_slot`; `queue.full`; `request.deadline`;
+   *   `request.cancelled`; `request.too_large`; and what the model's run gives (`model.run_failed`).
+   */
+  infer(model: string, inputs: Inputs, options?: InferOptions): Promise<InferResult>;
+
+  /** Registers a version of a model and waits until it serves. Idempotent by content. */
+  registerModel(options: RegisterModelOptions): Promise<RegisteredModel>;
+  models(): Promise<ModelSummary[]>;
+  /** One model, with signatures. Throws `model.unknown`. */
+  model(name: string): Promise<ModelDetails>;
+  /** Moves a label to a version; `null` takes it away. */
+  label(model: string, label: string, version: number | null): Promise<void>;
+  /** Deletes a version that bears no label, or the whole model. */
+  deleteModel(model: string, version?: number): Promise<void>;
+  /** Has a condemned version tried again. */
+  retryModel(model: string, version: number): Promise<void>;
+
+  hosts(): Promise<HostSummary[]>;
+  workers(): Promise<WorkerSummary[]>;
+  /** Sets the slots of a host; workers that have no room any more drain. */
+  scale(host: string, slots: number): Promise<void>;
+
+  /** Events from now on. Ends with the client; a reader that falls far behind misses the oldest. */
+  events(options?: EventOptions): AsyncIterableIterator<TroupeEvent, undefined>;
+  /** Calls back for each event from now on; returns how to stop. */
+  onEvent(listener: (event: TroupeEvent) => void, options?: Pick<EventOptions, 'kinds'>): () => void;
+  /** The newest `count` events, oldest first. */
+  recentEvents(count: number): Promise<TroupeEvent[]>;
+
+  /** Rejects what is open with `client.closed`, and lets go of everything: the process may end. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Most events that are read back at once. */
+const maxRecentEvents = 10_000;
+
+/** Makes a client of an open link and view, which it owns from then on. `deadlineMs` is that of requests without one. */
+export function createClient(link: NatsLink, view: RoutingView, deadlineMs: number): TroupeClient {
+  const closing = new AbortController();
+  const submitter = createWorkSubmitter(link);
+  const artifacts = createArtifactStore(link);
+  const routes = createModelRoutes(view, whileOpen);
+  let closed: Promise<void> | undefined;
+
+  /** Settles as the work does, or rejects with `client.closed` once the client closes. */
+  function whileOpen<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const stop = () => reject(closedError());
+      if (closing.signal.aborted) stop();
+      else closing.signal.addEventListener('abort', stop, { once: true });
+      work
+        .then(resolve, (error: unknown) => reject(asTroupeError(error, 'nats.failed')))
+        .finally(() => closing.signal.removeEventListener('abort', stop));
+    });
+  }
+
+  async function call(
+    noun: string,
+    verb: string,
+    args: Readonly<Record<string, unknown>> = {},
+    timeoutMs?: number,
+  ): Promise<unknown> {
+    assertOpen();
+    return whileOpen(callAdmin(link, noun, verb, args, timeoutMs === undefined ? {} : { timeoutMs }));
+  }
+
+  function assertOpen(): void {
+    if (closing.signal.aborted) throw closedError();
+  }
+
+  async function closeAll(): Promise<void> {
+    closing.abort();
+    submitter.close();
+    await view.close();
+    await link.close();
+  }
+
+  function close(): Promise<void> {
+    closed ??= closeAll();
+    return closed;
+  }
+
+  // A connection that ends for good (credentials withdrawn) takes the client with it.
+  void link.closed.then(() => close()).catch(() => undefined);
+
+  const client: TroupeClient = {
+    servers: link.servers,
+    namespace: link.subjects.namespace,
+    closed: link.closed,
+    get openRequests() {
+      return submitter.openCount;
+    },
+    async infer(model, inputs, options = {}) {
+      assertOpen();
+      return inferOnce({ routes, submitter, deadlineMs }, model, inputs, options);
+    },
+    async registerModel(options) {
+      assertOpen();
+      return registerModel(
+        { view, artifacts, call, maxPayloadBytes: () => link.maxPayloadBytes(), whileOpen },
+        options,
+      );
+    },
+    async models() {
+      return parseModels(await call('models', 'list'));
+    },
+    async model(name) {
+      return parseModel(await call('models', 'show', { model: parseModelName(name) }));
+    },
+    async label(model, label, version) {
+      const target = version === null ? null : parseVersion(version);
+      await call('models', 'label', {
+        model: parseModelName(model),
+        label: parseLabel(label),
+        version: target,
+      });
+    },
+    async deleteModel(model, version) {
+      const target = version === undefined ? {} : { version: parseVersion(version) };
+      await call('models', 'delete', { model: parseModelName(model), ...target });
+    },
+    async retryModel(model, version) {
+      await call('models', 'retry', { model: parseModelName(model), version: parseVersion(version) });
+    },
+    async hosts() {
+      return parseHosts(await call('hosts', 'list'));
+    },
+    async workers() {
+      return parseWorkers(await call('workers', 'list'));
+    },
+    async scale(host, slots) {
+      if (!Number.isInteger(slots) || slots < 0) {
+        throw new TroupeError(
+          'request.arguments',
+          `slots is ${describe(slots)}: a whole number from 0 on is wanted`,
+        );
+      }
+      await call('hosts', 'scale', { host: parseHostName(host), slots });
+    },
+    events(options = {}) {
+      assertOpen();
+      return createEventFeed((listener) => watchEvents(link, listener), closing.signal, options);
+    },
+    onEvent(listener, options = {}) {
+      assertOpen();
+      const matches = matcherOf(options.kinds);
+      return watchEvents(link, (event) => {
+        if (matches(event)) listener(event);
+      });
+    },
+    async recentEvents(count) {
+      assertOpen();
+      if (!Number.isInteger(count) || count < 1 || count > maxRecentEvents) {
+        throw new TroupeError(
+          'request.arguments',
+          `count is ${describe(count)}: a whole number from 1 to ${maxRecentEvents} is wanted`,
+        );
+      }
+      return whileOpen(recentEvents(link, count));
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+  return client;
+}
+
+function closedError(): TroupeError {
+  return new TroupeError('client.closed', 'the client was closed');
+}

@@ -1,0 +1,113 @@
+/** What the admin API answers, as callers of the client see it. Checked at its outline; the rest is the cluster's word. */
+import {
+  type HostReport,
+  type ModelRecord,
+  type ModelVersion,
+  TroupeError,
+  type WorkerReport,
+} from '@troupe/shared';
+
+/** A version in the list of models. */
+export interface VersionSummary {
+  readonly version: number;
+  /** As in the routing table; absent or `registered` where nothing asks for it. */
+  readonly state: string;
+  /** Workers that serve it now, and that are wanted. */
+  readonly serving: number;
+  readonly wanted: number;
+  readonly batchable: boolean;
+  /** SHA-256 of the artifact. */
+  readonly digest: string;
+  readonly sizeBytes: number;
+  /** Why it is not served as wanted. */
+  readonly reason?: string;
+}
+
+/** A model in the list of models. */
+export interface ModelSummary {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, number>>;
+  readonly replicas: number;
+  readonly versions: readonly VersionSummary[];
+}
+
+/** A model with all that the registry holds of its versions: signature, batching, limits, golden cases. */
+export interface ModelDetails extends Omit<ModelSummary, 'versions'>, Partial<Pick<ModelRecord, 'revision'>> {
+  readonly versions: readonly (VersionSummary & Partial<ModelVersion>)[];
+}
+
+/** A host, and how long its lease still runs. */
+export interface HostSummary extends HostReport {
+  readonly leaseRemainingMs: number;
+  /** Fencing token of its lease. */
+  readonly token: number;
+}
+
+/** A worker, and the host that it is on. */
+export interface WorkerSummary extends WorkerReport {
+  readonly host: string;
+}
+
+/** What came of a registration. */
+export interface RegistrationAnswer {
+  readonly model: string;
+  readonly version: number;
+  /** False where the same content was registered before. */
+  readonly created: boolean;
+  /** The label that the version bears, where it bears one. */
+  readonly label?: string;
+}
+
+export function parseModels(answer: unknown): ModelSummary[] {
+  return listIn(answer, 'models.list', 'models') as ModelSummary[];
+}
+
+export function parseModel(answer: unknown): ModelDetails {
+  const content = objectOf(answer, 'models.show');
+  // Some answers wrap the one thing that they are about.
+  const model =
+    'model' in content && typeof content.model === 'object'
+      ? objectOf(content.model, 'models.show')
+      : content;
+  listIn(model, 'models.show', 'versions');
+  return model as unknown as ModelDetails;
+}
+
+export function parseHosts(answer: unknown): HostSummary[] {
+  return listIn(answer, 'hosts.list', 'hosts').map((entry) => {
+    const { report, remainingMs, token } = objectOf(entry, 'hosts.list');
+    return {
+      ...(objectOf(report, 'hosts.list') as unknown as HostReport),
+      leaseRemainingMs: Number(remainingMs),
+      token: Number(token),
+    };
+  });
+}
+
+export function parseWorkers(answer: unknown): WorkerSummary[] {
+  return listIn(answer, 'workers.list', 'workers') as WorkerSummary[];
+}
+
+export function parseRegistration(answer: unknown): RegistrationAnswer {
+  const { model, version, created, label } = objectOf(answer, 'models.register');
+  if (typeof model !== 'string' || typeof version !== 'number') throw malformed('models.register');
+  return { model, version, created: created === true, ...(typeof label === 'string' ? { label } : {}) };
+}
+
+function listIn(answer: unknown, call: string, member: string): unknown[] {
+  const list = objectOf(answer, call)[member];
+  if (!Array.isArray(list)) throw malformed(call);
+  return list;
+}
+
+function objectOf(value: unknown, call: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(call);
+  return value as Record<string, unknown>;
+}
+
+function malformed(call: string): TroupeError {
+  return new TroupeError(
+    'answer.malformed',
+    `the cluster's answer to ${call} is not what this client knows: are both of one version?`,
+  );
+}

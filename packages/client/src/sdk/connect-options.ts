@@ -1,0 +1,133 @@
+/** Options of `connect()` in three stages: as given, with defaults, checked. Only the last travels inside. */
+import {
+  defaultNamespace,
+  defaults,
+  type Environment,
+  nearestName,
+  parseNamespace,
+  quoteName,
+  TroupeError,
+} from '@troupe/shared';
+import { findCluster } from './find-cluster.js';
+
+/** How to reach a cluster. All of it is optional. */
+export interface ConnectOptions {
+  /**
+   * Address of NATS, or several of one cluster (a list, or separated by commas). Default: `NATS_URL`; else the nearest
+   * `.troupe/cluster.json` from the working directory upwards; else `nats://127.0.0.1:4222`.
+   */
+  readonly servers?: string | readonly string[];
+  /** Keeps several Troupes apart on the same servers. Default `TROUPE_NAMESPACE`, or `troupe`. */
+  readonly namespace?: string;
+  /** For the first connection and each answer on the way to it, in milliseconds. Default 5,000. */
+  readonly connectTimeoutMs?: number;
+  /** Name of the connection, as NATS lists it. Default `troupe-client`. */
+  readonly name?: string;
+}
+
+/** With defaults; values are not checked yet. */
+export interface ResolvedConnectOptions {
+  readonly servers: string | readonly string[];
+  /** Where the servers came from, in words. */
+  readonly origin: string;
+  readonly namespace: string;
+  readonly connectTimeoutMs: number;
+  readonly name: string;
+}
+
+/** Checked: what travels inside. */
+export interface CheckedConnectOptions {
+  readonly servers: readonly string[];
+  readonly origin: string;
+  readonly namespace: string;
+  readonly connectTimeoutMs: number;
+  readonly name: string;
+}
+
+const optionNames = ['servers', 'namespace', 'connectTimeoutMs', 'name'];
+
+/** Fills in what was not given. */
+export function resolveConnectOptions(
+  options: ConnectOptions,
+  environment: Pick<Environment, 'natsUrl' | 'cluster'>,
+  directory: string,
+): ResolvedConnectOptions {
+  assertOptionNames('connect', options, optionNames);
+  const found =
+    options.servers === undefined
+      ? findCluster(environment.natsUrl, directory)
+      : { servers: options.servers, origin: 'the option servers' };
+  const fromEnvironment = environment.cluster.namespace;
+  // A cluster's file knows its namespace; the environment goes before it only where it says something.
+  const fromFile = 'namespace' in found ? found.namespace : undefined;
+  const fallback = fromEnvironment === defaultNamespace ? (fromFile ?? fromEnvironment) : fromEnvironment;
+  return {
+    servers: found.servers,
+    origin: found.origin,
+    namespace: options.namespace ?? fallback,
+    connectTimeoutMs: options.connectTimeoutMs ?? defaults.connectTimeoutMs,
+    name: options.name ?? 'troupe-client',
+  };
+}
+
+/** Checks everything at once. Throws `config.invalid`, naming the field and where a bad address came from. */
+export function checkConnectOptions(options: ResolvedConnectOptions): CheckedConnectOptions {
+  const { connectTimeoutMs, name } = options;
+  if (!Number.isInteger(connectTimeoutMs) || connectTimeoutMs < 1 || connectTimeoutMs > 600_000) {
+    throw new TroupeError(
+      'config.invalid',
+      `connectTimeoutMs ${quoteName(connectTimeoutMs)} is not allowed: a whole number from 1 to 600000`,
+    );
+  }
+  if (typeof name !== 'string' || name === '' || name.length > 128) {
+    throw new TroupeError('config.invalid', `name ${quoteName(name)} is not allowed: 1 to 128 characters`);
+  }
+  return {
+    servers: checkServers(options.servers, options.origin),
+    origin: options.origin,
+    namespace: parseNamespace(options.namespace),
+    connectTimeoutMs,
+    name,
+  };
+}
+
+function checkServers(servers: unknown, origin: string): readonly string[] {
+  const given: unknown[] = Array.isArray(servers)
+    ? servers
+    : typeof servers === 'string'
+      ? servers.split(',')
+      : [servers];
+  const list = given.map((server) => checkServer(server, origin)).filter((server) => server !== '');
+  if (list.length > 0) return list;
+  throw new TroupeError('config.invalid', `no address of NATS is given (${origin})`);
+}
+
+function checkServer(server: unknown, origin: string): string {
+  if (typeof server === 'string') {
+    const text = server.trim();
+    if (text === '') return text;
+    const url = text.includes('://') ? text : `nats://${text}`;
+    if (/^(nats|tls):\/\//.test(url) && URL.canParse(url) && new URL(url).hostname !== '') return text;
+  }
+  const shown = typeof server === 'string' ? server.replace(/\/\/[^@/]*@/, '//') : server;
+  throw new TroupeError(
+    'config.invalid',
+    `${quoteName(shown)} (${origin}) is not an address of NATS: write nats://host:port`,
+  );
+}
+
+/** Refuses options that do not exist: in JavaScript a misspelt one would be passed over in silence. */
+export function assertOptionNames(owner: string, options: unknown, names: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TroupeError(
+      'request.parameter',
+      `the options of ${owner} are an object, not ${quoteName(options)}`,
+    );
+  }
+  for (const name of Object.keys(options)) {
+    if (names.includes(name)) continue;
+    const nearest = nearestName(name, names);
+    const hint = nearest === undefined ? `it knows ${names.join(', ')}` : `did you mean ${nearest}?`;
+    throw new TroupeError('request.parameter', `${owner} has no option ${quoteName(name)}: ${hint}`);
+  }
+}

@@ -1,0 +1,83 @@
+/** `connect()`: from options to a client, with errors that say which address was tried and where it came from. */
+import { readEnvironment, TroupeError } from '@troupe/shared';
+import {
+  callAdmin,
+  connectNats,
+  createRoutingView,
+  type NatsLink,
+  type RoutingView,
+} from '@troupe/shared/nats';
+import { createClient, type TroupeClient } from './client.js';
+import {
+  type CheckedConnectOptions,
+  type ConnectOptions,
+  checkConnectOptions,
+  resolveConnectOptions,
+} from './connect-options.js';
+
+/**
+ * Connects to a cluster. Where it is: `servers`, else `NATS_URL`, else the nearest `.troupe/cluster.json` from the
+ * working directory upwards, else `nats://127.0.0.1:4222`.
+ *
+ * @example
+ * await using troupe = await connect();
+ * const { outputs } = await troupe.infer('iris', [[5.1, 3.5, 1.4, 0.2]]);
+ *
+ * @throws `config.invalid`; `nats.unreachable`; `nats.unauthorized`; `nats.no_jetstream` (a NATS server that cannot
+ *   carry Troupe); `cluster.absent` (one that does not).
+ */
+export async function connect(options: ConnectOptions = {}): Promise<TroupeClient> {
+  const environment = readEnvironment();
+  const checked = checkConnectOptions(resolveConnectOptions(options, environment, process.cwd()));
+  const link = await openLink(checked);
+  let view: RoutingView | undefined;
+  try {
+    // What the view misses it reads again by itself; nobody has to be told in between.
+    view = await createRoutingView(link, () => undefined);
+    await assertCluster(link, view, checked);
+    return createClient(link, view, environment.cluster.deadlineMs);
+  } catch (error) {
+    await view?.close();
+    await link.close();
+    throw error;
+  }
+}
+
+async function openLink(options: CheckedConnectOptions): Promise<NatsLink> {
+  const { servers, name, namespace, connectTimeoutMs } = options;
+  try {
+    return await connectNats({ servers, name, namespace, connectTimeoutMs });
+  } catch (error) {
+    throw explain(error, options);
+  }
+}
+
+/** A cluster is there where models are routed (its coordinators may be down) or a coordinator answers. */
+async function assertCluster(
+  link: NatsLink,
+  view: RoutingView,
+  options: CheckedConnectOptions,
+): Promise<void> {
+  if (view.models().length > 0) return;
+  try {
+    await callAdmin(link, 'cluster', 'info', {}, { timeoutMs: options.connectTimeoutMs });
+  } catch (error) {
+    // A coordinator that is slow, or has its own trouble, is there all the same.
+    if (error instanceof TroupeError && error.reason === 'cluster.absent') throw explain(error, options);
+  }
+}
+
+const hints: Partial<Record<string, string>> = {
+  'nats.unreachable': 'start a cluster here with npm start, or say where one is (servers, NATS_URL)',
+  'nats.no_jetstream': '',
+  'cluster.absent': '',
+};
+
+/** The same error, with the address that was tried and its origin. */
+function explain(error: unknown, options: CheckedConnectOptions): unknown {
+  if (!(error instanceof TroupeError)) return error;
+  const origin = `the address came from ${options.origin}`;
+  const hint = hints[error.reason];
+  const tail = hint === undefined || hint === '' ? origin : `${origin}; ${hint}`;
+  return new TroupeError(error.reason, `${error.message} (${tail})`, { cause: error });
+}

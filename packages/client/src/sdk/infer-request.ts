@@ -1,0 +1,86 @@
+/**
+ * One request from the caller's values to the caller's typed arrays: options, route, conversion, lane, answer.
+ * Called by the client; everything that can be refused is refused here, before anything is sent.
+ */
+import {
+  encodeInferRequest,
+  injectTraceparent,
+  nearestName,
+  quoteName,
+  type Signature,
+  TroupeError,
+} from '@troupe/shared';
+import type { WorkSubmitter } from '@troupe/shared/nats';
+import { convertInputs } from './convert-inputs.js';
+import { checkInferOptions, type InferOptions, resolveInferOptions } from './infer-options.js';
+import { decodeInferResult, type InferResult } from './infer-result.js';
+import type { ModelRoutes } from './model-routes.js';
+
+/** What a request needs of its client. */
+export interface InferContext {
+  readonly routes: ModelRoutes;
+  readonly submitter: WorkSubmitter;
+  /** Deadline of requests that name none, in milliseconds. */
+  readonly deadlineMs: number;
+}
+
+/** Runs one request; rejects with a TroupeError. */
+export async function inferOnce(
+  context: InferContext,
+  model: string,
+  inputs: unknown,
+  given: InferOptions,
+): Promise<InferResult> {
+  const startedAt = performance.now();
+  const options = checkInferOptions(resolveInferOptions(given, context.deadlineMs));
+  // Taken before the first wait: afterwards another span may be the active one.
+  const traceparent = injectTraceparent();
+  assertNotAborted(options.signal);
+  const { version, route, pinned } = await context.routes.pick(model, options);
+  assertNotAborted(options.signal);
+  const tensors = convertInputs(model, route.signature, inputs);
+  const outputs = options.outputs?.map((name) => ({ name: knownOutput(model, route.signature, name) }));
+  const message = encodeInferRequest(
+    { id: options.id, inputs: tensors, ...(outputs === undefined ? {} : { outputs }), binaryOutput: true },
+    true,
+  );
+  // What the route cost, where it had to be asked for, is part of the caller's deadline.
+  const deadlineMs = Math.floor(options.deadlineMs - (performance.now() - startedAt));
+  if (deadlineMs < 1) {
+    throw new TroupeError(
+      'request.deadline',
+      `the deadline of ${options.deadlineMs} ms passed before the request was sent`,
+    );
+  }
+  const answer = await context.submitter.submit({
+    model,
+    version,
+    message,
+    requestId: options.requestId,
+    deadlineMs,
+    pinned,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.sticky === undefined ? {} : { sticky: options.sticky }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  });
+  if (answer === undefined) throw new TroupeError('internal.unexpected', 'the answer went elsewhere');
+  return decodeInferResult(answer, options.id);
+}
+
+function assertNotAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  throw new TroupeError('request.cancelled', 'the request was cancelled before it was sent', {
+    cause: signal.reason,
+  });
+}
+
+function knownOutput(model: string, signature: Signature, name: string): string {
+  const known = signature.outputs.map((spec) => spec.name);
+  if (known.includes(name)) return name;
+  const nearest = nearestName(name, known);
+  const hint = nearest === undefined ? '' : `: did you mean ${quoteName(nearest)}?`;
+  throw new TroupeError(
+    'request.output_unknown',
+    `model ${model} has no output ${quoteName(name)}${hint} (it gives ${known.map(quoteName).join(', ')})`,
+  );
+}

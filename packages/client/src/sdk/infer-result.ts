@@ -1,0 +1,69 @@
+/** The answer to the caller: outputs by name, each a typed array of its own memory. */
+import {
+  type Datatype,
+  type DatatypeArrays,
+  decodeInferResponse,
+  type InferResponse,
+  type NumericDatatype,
+  type Tensor,
+  TroupeError,
+  viewAs,
+  type WireMessage,
+} from '@troupe/shared';
+
+/** One output. BOOL is 0 and 1, FP16 raw half bits (`fromHalfArray` of @troupe/shared makes numbers of them). */
+export type OutputTensor =
+  | {
+      readonly [D in NumericDatatype]: {
+        readonly data: DatatypeArrays[D];
+        readonly shape: readonly number[];
+        readonly datatype: D;
+      };
+    }[NumericDatatype]
+  | { readonly data: readonly string[]; readonly shape: readonly number[]; readonly datatype: 'BYTES' };
+
+/** The answer to a request. */
+export interface InferResult {
+  readonly model: string;
+  /** The version that really answered. */
+  readonly version: number;
+  /** True where that is not the version which the request was routed to: it could not serve. */
+  readonly degraded: boolean;
+  /** As in the options, or the one that was made up. */
+  readonly id: string;
+  /** By name, without a prototype: a model may call an output `constructor`. */
+  readonly outputs: Readonly<Record<string, OutputTensor>>;
+}
+
+/** Decodes an answer. Throws `answer.malformed`. */
+export function decodeInferResult(message: WireMessage, id: string): InferResult {
+  const response: InferResponse = decodeInferResponse(message.payload, message.jsonLength);
+  const version = Number(response.modelVersion);
+  if (!Number.isSafeInteger(version) || version < 1) {
+    throw new TroupeError(
+      'answer.malformed',
+      `the answer's version ${JSON.stringify(response.modelVersion)} is none`,
+    );
+  }
+  const outputs = Object.create(null) as Record<string, OutputTensor>;
+  for (const output of response.outputs) outputs[output.name] = outputOf(output);
+  return {
+    model: response.modelName,
+    version,
+    degraded: response.parameters?.degraded === true,
+    id,
+    outputs,
+  };
+}
+
+function outputOf(tensor: Tensor): OutputTensor {
+  const { datatype, shape } = tensor;
+  if (isStrings(tensor.data)) return { data: tensor.data, shape, datatype: 'BYTES' };
+  // A copy: the bytes lie in the connection's buffer among other messages, and who gets a typed array may transfer it.
+  const data = viewAs(datatype as NumericDatatype, tensor.data.slice());
+  return { data, shape, datatype: datatype as Exclude<Datatype, 'BYTES'> } as OutputTensor;
+}
+
+function isStrings(data: Tensor['data']): data is readonly string[] {
+  return Array.isArray(data);
+}
