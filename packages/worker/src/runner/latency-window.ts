@@ -1,0 +1,52 @@
+/**
+ * Percentiles of latencies over the last minute, in constant space: a histogram for each five seconds, with
+ * buckets that grow by 10 % each, so that a percentile is off by no more than that.
+ */
+
+const sliceMs = 5_000;
+const sliceCount = 12;
+const smallestMs = 0.01;
+const growth = Math.log(1.1);
+/** Up to some 30 minutes. */
+const bucketCount = 200;
+
+export interface LatencyWindow {
+  record(latencyMs: number, nowMs: number): void;
+  /** The latency that this share of requests did not exceed; `undefined` where there was none. */
+  percentile(ratio: number, nowMs: number): number | undefined;
+}
+
+export function createLatencyWindow(): LatencyWindow {
+  const slices = Array.from({ length: sliceCount }, () => ({
+    period: -1,
+    counts: new Uint32Array(bucketCount),
+  }));
+
+  return {
+    record(latencyMs, nowMs) {
+      const period = Math.floor(nowMs / sliceMs);
+      const slice = slices[period % sliceCount];
+      if (slice === undefined) return;
+      if (slice.period !== period) {
+        slice.period = period;
+        slice.counts.fill(0);
+      }
+      const bucket = Math.ceil(Math.log(Math.max(latencyMs, smallestMs) / smallestMs) / growth);
+      const index = Math.min(bucket, bucketCount - 1);
+      slice.counts[index] = (slice.counts[index] ?? 0) + 1;
+    },
+    percentile(ratio, nowMs) {
+      const oldest = Math.floor(nowMs / sliceMs) - sliceCount + 1;
+      const recent = slices.filter(({ period }) => period >= oldest);
+      let total = 0;
+      for (const { counts } of recent) for (const count of counts) total += count;
+      if (total === 0) return undefined;
+      let left = Math.max(1, Math.ceil(total * ratio));
+      for (let bucket = 0; bucket < bucketCount; bucket += 1) {
+        for (const { counts } of recent) left -= counts[bucket] ?? 0;
+        if (left <= 0) return smallestMs * Math.exp(bucket * growth);
+      }
+      return undefined;
+    },
+  };
+}
