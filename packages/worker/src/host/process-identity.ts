@@ -3,7 +3,6 @@
  * and the boot that it belongs to. Linux's /proc; elsewhere nothing is recorded and nothing is ended by record.
  */
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 
 /** A process that cannot be mistaken for a later one of the same pid. */
 export interface ProcessIdentity {
@@ -52,15 +51,4 @@ export function parseIdentity(value: unknown): ProcessIdentity | undefined {
   if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid < 2) return undefined;
   if (typeof startTicks !== 'string' || typeof bootId !== 'string') return undefined;
   return { pid, startTicks, bootId };
-}
-
-/** Proportional set size of a process in bytes; `undefined` where the system does not tell. */
-export async function readPssBytes(pid: number): Promise<number | undefined> {
-  try {
-    const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
-    const match = /^Pss:\s+(\d+) kB$/m.exec(text);
-    return match === null ? undefined : Number(match[1]) * 1024;
-  } catch {
-    return undefined; // it has ended, or this is no Linux
-  }
 }

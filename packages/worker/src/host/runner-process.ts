@@ -177,7 +177,11 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     handedBack = back.length;
   };
 
-  const reasonOf = (code: number | null, signal: NodeJS.Signals | null, failure: Error | undefined): string => {
+  const reasonOf = (
+    code: number | null,
+    signal: NodeJS.Signals | null,
+    failure: Error | undefined,
+  ): string => {
     if (failure !== undefined) return `it could not be started: ${failure.message}`;
     switch (killCause) {
       case 'asked':

@@ -19,7 +19,9 @@ export function acceptsSignature(offered: Signature, wanted: Signature): boolean
   });
   const outputsFit = wanted.outputs.every((output) => {
     const other = offered.outputs.find((spec) => spec.name === output.name);
-    return other !== undefined && other.datatype === output.datatype && acceptsShape(output.shape, other.shape);
+    return (
+      other !== undefined && other.datatype === output.datatype && acceptsShape(output.shape, other.shape)
+    );
   });
   return inputsFit && outputsFit;
 }

@@ -7,8 +7,8 @@ export type WorkerEvent =
   | { readonly type: 'worker.activate' }
   | { readonly type: 'worker.drain'; readonly cause: string }
   | { readonly type: 'credits.changed'; readonly credits: number }
-  /** From the routing table: whether healthy workers elsewhere serve the assigned version. */
-  | { readonly type: 'route.changed'; readonly servedElsewhere: boolean }
+  /** From the hosts' reports: whether another worker serves the assigned version with itself. */
+  | { readonly type: 'peers.changed'; readonly servedElsewhere: boolean }
   // From the runner of the assigned version.
   | { readonly type: 'runner.loaded' }
   | { readonly type: 'runner.warmed' }
@@ -51,7 +51,7 @@ export const workerEventTypes: readonly WorkerEvent['type'][] = [
   'worker.activate',
   'worker.drain',
   'credits.changed',
-  'route.changed',
+  'peers.changed',
   'runner.loaded',
   'runner.warmed',
   'runner.load_failed',

@@ -17,8 +17,17 @@
  * since a runner lives from `loading` through `draining`.
  */
 import type { Assignment, ModelVersion, WorkerState } from '@troupe/shared';
-import { assign, enqueueActions, fromPromise, type SnapshotFrom, sendTo, setup, spawnChild, stopChild } from 'xstate';
 import type { CallbackActorLogic } from 'xstate';
+import {
+  assign,
+  enqueueActions,
+  fromPromise,
+  type SnapshotFrom,
+  sendTo,
+  setup,
+  spawnChild,
+  stopChild,
+} from 'xstate';
 import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from './worker-events.js';
 
 /** Logic of a runner actor: starts the process, tells its fate to the parent; its stop kills the process. */
@@ -161,7 +170,10 @@ export function createWorkerMachine(ports: WorkerPorts) {
       }),
       stopStandby: stopChild('standby'),
       standbyEnded: assign({ standbyPulls: false }),
-      orderServe: sendTo('runner', ({ context }) => ({ type: 'order.serve' as const, credits: context.credits })),
+      orderServe: sendTo('runner', ({ context }) => ({
+        type: 'order.serve' as const,
+        credits: context.credits,
+      })),
       runnerServes: assign({ runnerPulls: true, reason: undefined }),
       orderStandbyServe: sendTo('standby', ({ context }) => ({
         type: 'order.serve' as const,
@@ -188,9 +200,9 @@ export function createWorkerMachine(ports: WorkerPorts) {
       noteCredits: assign({
         credits: ({ context, event }) => (event.type === 'credits.changed' ? event.credits : context.credits),
       }),
-      noteRoute: assign({
+      notePeers: assign({
         servedElsewhere: ({ context, event }) =>
-          event.type === 'route.changed' ? event.servedElsewhere : context.servedElsewhere,
+          event.type === 'peers.changed' ? event.servedElsewhere : context.servedElsewhere,
       }),
       noteDeath: assign({
         crashes: ({ context }) => context.crashes + 1,
@@ -235,7 +247,7 @@ export function createWorkerMachine(ports: WorkerPorts) {
     on: {
       'worker.activate': { actions: 'noteActivated' },
       'credits.changed': { actions: 'noteCredits' },
-      'route.changed': { actions: 'noteRoute' },
+      'peers.changed': { actions: 'notePeers' },
       // A standby that was retired finishes in any state; only `fallback` cares how it ended.
       'standby.drained': { actions: ['standbyEnded', 'stopStandby'] },
       'standby.lost': { actions: ['standbyEnded', 'stopStandby'] },
@@ -343,7 +355,7 @@ export function createWorkerMachine(ports: WorkerPorts) {
                 entry: ['standbyServes', 'orderStandbyServe', 'orderCover'],
                 on: {
                   'credits.changed': { actions: ['noteCredits', 'orderStandbyServe'] },
-                  'route.changed': { actions: ['noteRoute', 'orderCover'] },
+                  'peers.changed': { actions: ['notePeers', 'orderCover'] },
                   'standby.lost': 'resting',
                 },
               },

@@ -1,0 +1,125 @@
+/** The host's command line: flags over environment over defaults. Pure but for the environment that it is given. */
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import {
+  asTroupeError,
+  type Device,
+  defaults,
+  type Environment,
+  parseDevice,
+  parseHostName,
+  quoteName,
+  TroupeError,
+} from '@troupe/shared';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+
+/** What the host is started with. */
+export interface HostArguments {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly devices: readonly Device[];
+  readonly slots: number;
+  readonly natsUrl: string;
+  readonly redisUrl: string;
+}
+
+/** The command line is wrong, or asked for help: what to exit with. The text was printed already. */
+export class CommandLineExit extends Error {
+  override readonly name = 'CommandLineExit';
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`exit with ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
+const slotLimit = 10_000;
+
+/** `cpu:0,cpu:1`. Throws `placement.no_device`. */
+export function parseDevices(value: string): Device[] {
+  const devices = value.split(',').map((name) => parseDevice(name.trim()));
+  const doubled = devices.find(
+    ({ name }, index) => devices.findIndex((other) => other.name === name) < index,
+  );
+  if (doubled === undefined) return devices;
+  throw new TroupeError('placement.no_device', `device ${doubled.name} is listed twice`);
+}
+
+/** A host name made of the machine's name. */
+export function defaultHostName(machine: string = hostname()): string {
+  const name = machine
+    .replace(/[^A-Za-z0-9_-]+/g, '-')
+    .replace(/^[-_]+/, '')
+    .slice(0, 63);
+  return name === '' ? 'host' : name;
+}
+
+function parseSlots(value: string): number {
+  const slots = Number(value);
+  if (/^\d+$/.test(value) && slots >= 1 && slots <= slotLimit) return slots;
+  throw new TroupeError('config.invalid', `${quoteName(value)} slots: a whole number from 1 to ${slotLimit}`);
+}
+
+/** Turns our errors into those that commander prints with the flag's name. */
+function flag<T>(parse: (value: string) => T): (value: string) => T {
+  return (value) => {
+    try {
+      return parse(value);
+    } catch (thrown) {
+      throw new InvalidArgumentError(asTroupeError(thrown).message);
+    }
+  };
+}
+
+/** Reads the arguments behind the program's name. Throws `CommandLineExit` with 2 for wrong usage, 0 for help. */
+export function readHostArguments(args: readonly string[], environment: Environment): HostArguments {
+  const command = new Command('troupe-worker')
+    .description('A host of Troupe: serves ONNX models on the devices of this machine')
+    .option('--devices <list>', 'devices, separated by commas: cpu:N, cuda:N, webgpu:N', flag(parseDevices), [
+      parseDevice('cpu:0'),
+    ])
+    .option('--name <name>', "name in the cluster (default: the machine's name)", flag(parseHostName))
+    .option('--data <folder>', 'folder of its own for artifacts (default: .troupe/host-<name>)')
+    .option(
+      '--slots <n>',
+      `workers that it has room for (default: ${defaults.slotsPerDevice} for each device)`,
+      flag(parseSlots),
+    )
+    .option(
+      '--nats <url>',
+      'NATS server (environment: NATS_URL)',
+      environment.natsUrl ?? 'nats://127.0.0.1:4222',
+    )
+    .option(
+      '--redis <url>',
+      'Redis server (environment: REDIS_URL)',
+      environment.redisUrl ?? 'redis://127.0.0.1:6379',
+    )
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: false });
+  try {
+    command.parse([...args], { from: 'user' });
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) throw new CommandLineExit(thrown.exitCode === 0 ? 0 : 2);
+    throw thrown;
+  }
+  const options = command.opts<{
+    devices: Device[];
+    name?: string;
+    data?: string;
+    slots?: number;
+    nats: string;
+    redis: string;
+  }>();
+  const name = options.name ?? defaultHostName();
+  return {
+    name,
+    dataDir: options.data ?? join('.troupe', `host-${name}`),
+    devices: options.devices,
+    slots: options.slots ?? options.devices.length * defaults.slotsPerDevice,
+    natsUrl: options.nats,
+    redisUrl: options.redis,
+  };
+}

@@ -1,0 +1,467 @@
+/**
+ * A host: one process for a machine, or for a group of its devices. Wires the lease, the snapshot store, the leader's
+ * commands and the workers together. It never loads ONNX Runtime and never touches a tensor.
+ *
+ * Stop order: no more assignments, and the lease says so; all workers drain within the bound; the lease is released;
+ * commands, NATS and Redis are closed; the data folder is unlocked.
+ */
+import { availableParallelism } from 'node:os';
+import {
+  asTroupeError,
+  type ClusterSettings,
+  type Device,
+  EventKind,
+  encodeError,
+  type HostCommandEnvelope,
+  type HostCommandReply,
+  type HostReport,
+  type LeaseStore,
+  type Log,
+  type TrialRequest,
+  type TrialVerdict,
+  TroupeError,
+} from '@troupe/shared';
+import {
+  type ArtifactStore,
+  answerOnBehalf,
+  connectNats,
+  createArtifactStore,
+  type NatsLink,
+  nakOnBehalf,
+  publishEvent,
+  serveHostCommands,
+} from '@troupe/shared/nats';
+import { connectRedis, createRedisLeaseStore } from '@troupe/shared/redis';
+import { createDeferred } from '../onnx/deferred.js';
+import { runTrial } from '../onnx/trial.js';
+import { type DataLock, lockDataFolder } from './data-lock.js';
+import { EpochGate } from './epoch-gate.js';
+import { EventOutbox } from './event-outbox.js';
+import { readPackageVersions } from './host-package.js';
+import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.js';
+import { parseHostCommand } from './parse-command.js';
+import { createRunnerRegister } from './runner-register.js';
+import { createSnapshotStore, type SnapshotStore } from './snapshot-store.js';
+import { TrialQueue } from './trial-queue.js';
+import type { Worker, WorkerNotice } from './worker-actor.js';
+import { WorkerTable } from './worker-table.js';
+
+export interface HostOptions {
+  /** Name in the cluster: letters, digits, '_' and '-'. */
+  readonly name: string;
+  /** Folder of its own. */
+  readonly dataDir: string;
+  readonly devices: readonly Device[];
+  /** Workers that it has room for over all its devices. */
+  readonly slots: number;
+  readonly natsUrl: string;
+  readonly redisUrl: string;
+  readonly settings: ClusterSettings;
+  readonly logLevel: string;
+  readonly log: Log;
+  /** Module that runners run; default this package's. */
+  readonly runnerEntry?: URL;
+}
+
+/** How a host ended. */
+export type HostOutcome =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'failed'; readonly error: TroupeError };
+
+export interface Host {
+  /**
+   * Resolves when it is registered and takes commands. Rejects with `config.invalid`, `nats.*` or `redis.*`, and has
+   * then closed everything again.
+   */
+  start(): Promise<void>;
+  /** Takes nothing new and drains all workers within the drain bound. Idempotent. */
+  drain(): Promise<void>;
+  /** Ends: whatever still runs is killed. Idempotent. */
+  close(): Promise<void>;
+  /** Never rejects. */
+  readonly closed: Promise<HostOutcome>;
+  report(): HostReport;
+}
+
+const registerLimitMs = 10_000;
+const memoryEveryMs = 5_000;
+const collectEveryMs = 3_600_000;
+/** An artifact that no worker used for this long goes. */
+const unusedForMs = 24 * 3_600_000;
+
+/** For one step of closing: a trial or a fetch under way is not waited for longer. */
+const closeStepMs = 2_000;
+
+async function within(ms: number, work: Promise<unknown> | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Nothing starts before `start()`. */
+export function createHost(options: HostOptions): Host {
+  return new HostProcess(options);
+}
+
+class HostProcess implements Host {
+  readonly closed: Promise<HostOutcome>;
+  readonly #options: HostOptions;
+  readonly #log: Log;
+  readonly #startedAt = new Date().toISOString();
+  readonly #versions = readPackageVersions();
+  readonly #gate = new EpochGate();
+  readonly #trials = new TrialQueue();
+  readonly #end = createDeferred<HostOutcome>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #lock: DataLock | undefined;
+  #link: NatsLink | undefined;
+  #artifacts: ArtifactStore | undefined;
+  #leases: LeaseStore | undefined;
+  #closeRedis: (() => Promise<void>) | undefined;
+  #store: SnapshotStore | undefined;
+  #table: WorkerTable | undefined;
+  #keeper: LeaseKeeper | undefined;
+  #outbox: EventOutbox | undefined;
+  #stopCommands: (() => Promise<void>) | undefined;
+  #draining: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+  #failure: TroupeError | undefined;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.closed = this.#end.promise;
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#open();
+    } catch (thrown) {
+      this.#failure = asTroupeError(thrown);
+      await this.close();
+      throw this.#failure;
+    }
+  }
+
+  drain(): Promise<void> {
+    this.#draining ??= this.#drainWorkers();
+    return this.#draining;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#shut();
+    return this.#closing;
+  }
+
+  report(): HostReport {
+    const { name, devices, slots } = this.#options;
+    return {
+      host: name,
+      startedAt: this.#startedAt,
+      pid: process.pid,
+      devices: devices.map((device) => ({ name: device.name, kind: device.kind })),
+      slots: this.#table?.slots ?? slots,
+      workers: this.#table?.list().map((worker) => worker.report()) ?? [],
+      epoch: this.#gate.highest,
+      stopping: this.#draining !== undefined || this.#closing !== undefined,
+      nodeVersion: process.version,
+      runtimeVersion: this.#versions.runtime,
+      troupeVersion: this.#versions.troupe,
+    };
+  }
+
+  async #open(): Promise<void> {
+    const { dataDir, name, settings } = this.#options;
+    this.#lock = lockDataFolder(dataDir);
+    const register = createRunnerRegister(dataDir, this.#log);
+    register.endPredecessors();
+
+    const link = await connectNats({
+      servers: this.#options.natsUrl,
+      name: `troupe host ${name}`,
+      namespace: settings.namespace,
+      log: this.#log,
+    });
+    this.#link = link;
+    void link.closed.then((error) => this.#linkClosed(error));
+    const redis = await connectRedis({
+      url: this.#options.redisUrl,
+      namespace: settings.namespace,
+      // Below ttl/3, so that a renewal is over before the next one is due.
+      commandTimeoutMs: Math.max(50, Math.floor((settings.leaseTtlMs / 3) * 0.9)),
+      log: this.#log,
+    });
+    this.#closeRedis = () => redis.close();
+    const leases = createRedisLeaseStore(redis);
+    this.#leases = leases;
+
+    const artifacts = createArtifactStore(link);
+    this.#artifacts = artifacts;
+    const store = createSnapshotStore({
+      dir: dataDir,
+      fetchTo: (digest, path) => artifacts.fetchTo(digest, path),
+      log: this.#log,
+    });
+    this.#store = store;
+    await store.open();
+
+    const table = new WorkerTable({
+      devices: this.#options.devices,
+      slots: this.#options.slots,
+      surroundings: {
+        host: name,
+        natsUrl: this.#options.natsUrl,
+        settings,
+        logLevel: this.#options.logLevel,
+        log: this.#log,
+        store,
+        register,
+        handBack: {
+          nak: (message) => nakOnBehalf(link, message),
+          answer: (message, error) =>
+            answerOnBehalf(link, message, { replyTo: message.replyTo, doneTo: message.doneTo }, error),
+          serverId: () => link.serverId(),
+        },
+        ...(this.#options.runnerEntry === undefined ? {} : { runnerEntry: this.#options.runnerEntry }),
+        intraOpThreads: (device) => this.#intraOpThreads(device),
+        notice: (worker, notice) => this.#notice(worker, notice),
+      },
+    });
+    this.#table = table;
+
+    const keeper = createLeaseKeeper({
+      store: leases,
+      host: name,
+      ttlMs: settings.leaseTtlMs,
+      log: this.#log,
+      report: () => this.report(),
+      onEpoch: (epoch) => this.#gate.learn(epoch),
+      onFenced: () => this.#standDown(),
+    });
+    this.#keeper = keeper;
+    this.#outbox = new EventOutbox(
+      () => keeper.renewNow(),
+      (event) => publishEvent(link, event),
+    );
+    this.#stopCommands = serveHostCommands(link, name, (envelope) => this.#handle(envelope));
+    keeper.start();
+    await this.#waitRegistered(keeper);
+
+    this.#every(memoryEveryMs, () => this.#measureMemory());
+    this.#every(settings.leaseTtlMs, () => this.#lookForPeers());
+    this.#every(collectEveryMs, () => this.#collect());
+    await this.#collect();
+    this.#emit(EventKind.HostUp, `host ${name} is up with ${this.#options.devices.length} device(s)`, {
+      devices: this.#options.devices.map((device) => device.name),
+      slots: this.#options.slots,
+    });
+  }
+
+  async #waitRegistered(keeper: LeaseKeeper): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () =>
+          reject(
+            keeper.lastError ??
+              new TroupeError('redis.unreachable', `Redis took no registration within ${registerLimitMs} ms`),
+          ),
+        registerLimitMs,
+      );
+    });
+    try {
+      await Promise.race([keeper.registered, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #every(ms: number, act: () => Promise<void>): void {
+    let running = false;
+    this.#timers.push(
+      setInterval(() => {
+        if (running) return;
+        running = true;
+        act()
+          .catch((error: unknown) => this.#log.warn({ err: error }, 'a periodic task of the host failed'))
+          .finally(() => {
+            running = false;
+          });
+      }, ms),
+    );
+  }
+
+  /** `cpu:N` is one share of the host's cores; on a GPU one thread feeds the device. */
+  #intraOpThreads(device: string): number {
+    const kinds = this.#options.devices.filter(({ kind }) => kind === 'cpu').length;
+    if (!device.startsWith('cpu:') || kinds === 0) return 1;
+    return Math.max(1, Math.floor(availableParallelism() / kinds));
+  }
+
+  async #handle(received: HostCommandEnvelope): Promise<HostCommandReply> {
+    try {
+      const { epoch, command } = parseHostCommand(received);
+      if (epoch !== undefined) this.#gate.admit(epoch);
+      if (command.kind === 'trial') {
+        const trial = await this.#trials.run(() => this.#try(command.trial));
+        return { ok: true, epoch: this.#gate.highest, trial };
+      }
+      const slots = this.#table?.slots;
+      this.#table?.apply(command);
+      if (command.kind === 'scale' && command.slots !== slots) {
+        this.#emit(EventKind.HostScaled, `host ${this.#options.name} has ${command.slots} slots now`, {
+          slots: command.slots,
+        });
+      }
+      return { ok: true, epoch: this.#gate.highest };
+    } catch (thrown) {
+      const error = asTroupeError(thrown);
+      this.#log.debug({ err: error }, 'a command was refused');
+      return { ok: false, error: encodeError(error) };
+    }
+  }
+
+  async #try(trial: TrialRequest): Promise<TrialVerdict> {
+    const [store, device] = [this.#store, this.#options.devices[0]];
+    if (store === undefined || device === undefined || this.report().stopping) {
+      throw new TroupeError('placement.no_host', `host ${this.#options.name} is stopping`);
+    }
+    const modelPath = await store.ensureBlob(trial.digest, trial.sizeBytes);
+    try {
+      return await runTrial({
+        modelPath,
+        trial,
+        device: device.name,
+        intraOpThreads: this.#intraOpThreads(device.name),
+        limitMs: this.#options.settings.loadLimitMs,
+      });
+    } catch (thrown) {
+      // Nothing of a refused artifact stays.
+      await store.discard(trial.digest, this.#table?.digestsInUse() ?? new Set());
+      throw thrown;
+    }
+  }
+
+  #emit(kind: EventKind, text: string, data: Readonly<Record<string, unknown>>): void {
+    this.#outbox?.add({
+      kind,
+      source: `host/${this.#options.name}`,
+      text,
+      data: { host: this.#options.name, ...data },
+    });
+  }
+
+  #notice(worker: Worker, notice: WorkerNotice): void {
+    const { model, version, device } = worker;
+    const who = `${model} version ${version} on ${this.#options.name} ${device}`;
+    const data = { model, version, device };
+    switch (notice.kind) {
+      case 'state': {
+        const { reason } = worker.report();
+        this.#log.info({ ...data, from: notice.from, to: notice.to, reason }, 'worker state');
+        this.#emit(EventKind.WorkerState, `${who} is ${notice.to}`, { ...data, ...notice, reason });
+        if (notice.to !== 'fallback') return;
+        this.#emit(EventKind.WorkerFallback, `${who} cannot serve: ${reason ?? 'no reason is known'}`, {
+          ...data,
+          reason,
+        });
+        this.#lookForPeers().catch((error: unknown) => this.#log.warn({ err: error }, 'no news of peers'));
+        return;
+      }
+      case 'stopped':
+        this.#emit(EventKind.WorkerState, `${who} has stopped`, { ...data, to: 'stopped' });
+        return;
+      case 'died':
+        this.#emit(EventKind.RunnerDied, `a runner of ${who} died: ${notice.reason}`, {
+          ...data,
+          runnerVersion: notice.version,
+          reason: notice.reason,
+          handedBack: notice.handedBack,
+        });
+        return;
+      case 'strike':
+        this.#emit(EventKind.RequestStrike, `a runner of ${who} died of one request: ${notice.reason}`, {
+          ...data,
+          stream: notice.message.stream,
+          sequence: notice.message.streamSequence,
+          delivery: notice.message.delivery,
+          reason: notice.reason,
+        });
+        return;
+    }
+  }
+
+  async #measureMemory(): Promise<void> {
+    for (const worker of this.#table?.list() ?? []) await worker.measureMemory();
+  }
+
+  async #lookForPeers(): Promise<void> {
+    const table = this.#table;
+    if (table === undefined || !table.list().some((worker) => worker.state === 'fallback')) return;
+    // A store that does not answer changes nothing: what was known of the peers holds.
+    const leases = await this.#leases?.listHosts();
+    if (leases !== undefined) table.notePeers(leases);
+  }
+
+  async #collect(): Promise<void> {
+    const removed = await this.#store?.collect(this.#table?.digestsInUse() ?? new Set(), unusedForMs);
+    if (removed !== undefined && removed > 0) this.#log.info({ removed }, 'removed unused artifacts');
+  }
+
+  /** Somebody registered under this name: everything goes, and the lease keeper registers anew later. */
+  async #standDown(): Promise<void> {
+    const { name } = this.#options;
+    this.#emit(EventKind.HostFenced, `host ${name} was fenced: another host registered under its name`, {});
+    this.#table?.close(`host ${name} was fenced`);
+    await this.#table?.drainAll('another host registered under this name');
+    if (this.#draining === undefined) this.#table?.close(undefined);
+  }
+
+  async #drainWorkers(): Promise<void> {
+    const { name } = this.#options;
+    this.#table?.close(`host ${name} is stopping`);
+    this.#emit(EventKind.HostStopping, `host ${name} is stopping`, {});
+    await this.#table?.drainAll('the host stops');
+  }
+
+  #linkClosed(error: Error | undefined): void {
+    if (this.#closing !== undefined) return;
+    this.#failure = new TroupeError('nats.failed', 'the connection to NATS was closed for good', {
+      cause: error,
+    });
+    this.#log.fatal({ err: this.#failure }, 'the host ends');
+    this.close().catch(() => undefined); // `closed` tells
+  }
+
+  async #shut(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#table?.close(`host ${this.#options.name} is stopping`);
+    const steps: (() => Promise<unknown> | undefined)[] = [
+      () => this.#table?.killAll(),
+      () => this.#keeper?.release(),
+      () => this.#stopCommands?.(),
+      () => this.#outbox?.drained(),
+      () => this.#artifacts?.close(),
+      () => this.#link?.close(),
+      () => this.#leases?.close(),
+      () => this.#closeRedis?.(),
+    ];
+    for (const step of steps) {
+      try {
+        await within(closeStepMs, step());
+      } catch (error) {
+        this.#log.warn({ err: error }, 'a step of closing failed');
+      }
+    }
+    this.#lock?.release();
+    this.#end.resolve(
+      this.#failure === undefined ? { kind: 'stopped' } : { kind: 'failed', error: this.#failure },
+    );
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * The host process: `bin/troupe-worker.js` and tests start it. Tells its supervisor `ready` on TROUPE_READY_FD once it
+ * is registered and takes commands. Exit codes: 0 stopped as asked, 1 failed (one line on standard error), 2 wrong
+ * usage, 130 ended at once by a second Ctrl-C.
+ */
+import { closeSync, writeSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { asTroupeError, createLog, readEnvironment } from '@troupe/shared';
+import { createHost, type Host } from './host.js';
+import { CommandLineExit, readHostArguments } from './host-command-line.js';
+import { onStopSignals } from './stop-signals.js';
+
+/** For the kills of an abort to be seen and what was held to be handed back, in milliseconds. */
+const abortLimitMs = 2_000;
+
+function tellReady(fd: number | undefined): void {
+  if (fd === undefined) return;
+  try {
+    writeSync(fd, 'ready\n');
+    closeSync(fd);
+  } catch {
+    // The supervisor has gone, or gave no such descriptor: nobody waits for the word.
+  }
+}
+
+function abort(host: Host): void {
+  setTimeout(() => process.exit(130), abortLimitMs).unref();
+  void host.close().then(() => process.exit(130));
+}
+
+async function main(): Promise<number> {
+  const environment = readEnvironment();
+  const args = readHostArguments(process.argv.slice(2), environment);
+  const logLevel = environment.logLevel ?? 'info';
+  const log = createLog('troupe-host', logLevel);
+  const host = createHost({
+    ...args,
+    dataDir: resolve(args.dataDir),
+    settings: environment.cluster,
+    logLevel,
+    log,
+  });
+  const signals = onStopSignals(
+    (signal) => {
+      log.info({ signal }, 'stopping');
+      void host.drain().then(() => host.close());
+    },
+    () => abort(host),
+  );
+  try {
+    await host.start();
+    tellReady(environment.readyFd);
+    const outcome = await host.closed;
+    if (outcome.kind === 'failed') throw outcome.error;
+    return 0;
+  } finally {
+    signals.release();
+  }
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (thrown: unknown) => {
+    if (thrown instanceof CommandLineExit) {
+      process.exitCode = thrown.exitCode;
+      return;
+    }
+    process.stderr.write(`troupe: ${asTroupeError(thrown).message.replace(/\s*\n\s*/g, ' ')}\n`);
+    process.exitCode = 1;
+  },
+);

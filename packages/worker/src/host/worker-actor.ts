@@ -1,0 +1,403 @@
+/**
+ * A worker: the machine run over real runner processes and the real store. Made and dropped by the host; knows
+ * nothing of slots, leases or the leader.
+ */
+import {
+  type Assignment,
+  asTroupeError,
+  type ClusterSettings,
+  type Log,
+  type ModelVersion,
+  type WorkerReport,
+  type WorkerState,
+} from '@troupe/shared';
+import { type Actor, createActor, fromCallback } from 'xstate';
+import type { HeldMessage, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
+import { createDeferred } from '../onnx/deferred.js';
+import { readMemoryBytes } from '../onnx/process-memory.js';
+import { type HandBack, loadFailureText, type RunnerProcess, startRunnerProcess } from './runner-process.js';
+import type { RunnerRegister } from './runner-register.js';
+import { acceptsSignature } from './signature-accepts.js';
+import type { SnapshotStore } from './snapshot-store.js';
+import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from './worker-events.js';
+import {
+  createWorkerMachine,
+  servingVersionOf,
+  type WorkerMachine,
+  type WorkerSnapshot,
+  workerStateOf,
+} from './worker-machine.js';
+
+/** Something that happened to a worker, for people and the leader. */
+export type WorkerNotice =
+  | { readonly kind: 'state'; readonly from: WorkerState | undefined; readonly to: WorkerState }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'died'; readonly version: number; readonly reason: string; readonly handedBack: number }
+  | { readonly kind: 'strike'; readonly message: HeldMessage; readonly reason: string };
+
+/** What every worker of a host shares. */
+export interface WorkerSurroundings {
+  readonly host: string;
+  readonly natsUrl: string;
+  readonly settings: ClusterSettings;
+  readonly logLevel: string;
+  readonly log: Log;
+  readonly store: SnapshotStore;
+  readonly handBack: HandBack;
+  readonly register: RunnerRegister;
+  /** Module that runners run; default this package's. */
+  readonly runnerEntry?: URL;
+  intraOpThreads(device: string): number;
+  /** Must not throw. */
+  notice(worker: Worker, notice: WorkerNotice): void;
+}
+
+/** A worker of the host. */
+export interface Worker {
+  readonly key: string;
+  readonly model: string;
+  readonly version: number;
+  readonly device: string;
+  /** `undefined` once it has stopped. */
+  readonly state: WorkerState | undefined;
+  send(event: Extract<WorkerEvent, { type: 'worker.activate' | 'credits.changed' | 'peers.changed' }>): void;
+  /** Finishes what it holds within the drain bound. */
+  drain(cause: string): void;
+  /** Ends its processes now; what they hold is handed back. */
+  kill(): void;
+  report(): WorkerReport;
+  /** Digests of the artifacts that its runners have open. */
+  digests(): string[];
+  /** Reads anew how much memory the active runner takes. */
+  measureMemory(): Promise<void>;
+  /** Resolves when it has stopped and its processes have ended. Never rejects. */
+  readonly stopped: Promise<void>;
+}
+
+/** Answers after which a version counts as proven, however short it has served. */
+const provenCount = 100;
+
+/** Key of a worker on its host. */
+export function workerKey(ref: { model: string; version: number; device: string }): string {
+  return `${ref.model}/${ref.version}@${ref.device}`;
+}
+
+/** Makes a worker and starts loading. */
+export function startWorker(assignment: Assignment, surroundings: WorkerSurroundings): Worker {
+  return new WorkerActor(assignment, surroundings);
+}
+
+class WorkerActor implements Worker {
+  readonly key: string;
+  readonly model: string;
+  readonly version: number;
+  readonly device: string;
+  readonly stopped: Promise<void>;
+  readonly #assignment: Assignment;
+  readonly #around: WorkerSurroundings;
+  readonly #actor: Actor<WorkerMachine>;
+  readonly #processes = new Map<RunnerInput['role'], RunnerProcess>();
+  /** Processes that have not ended, the replaced ones included, with the artifact that each has open. */
+  readonly #alive = new Map<RunnerProcess, string>();
+  readonly #ended = createDeferred<void>();
+  #snapshot: WorkerSnapshot;
+  #state: WorkerState | undefined;
+  #memoryBytes: number | undefined;
+
+  constructor(assignment: Assignment, around: WorkerSurroundings) {
+    this.#assignment = assignment;
+    this.#around = around;
+    this.model = assignment.model;
+    this.version = assignment.version.version;
+    this.device = assignment.device;
+    this.key = workerKey({ model: this.model, version: this.version, device: this.device });
+    this.stopped = this.#ended.promise.then(() => this.#allEnded());
+    const machine = createWorkerMachine({
+      runner: fromCallback<RunnerOrderEvent, RunnerInput>(({ input, sendBack, receive }) => {
+        const run = new RunnerRun(input, around, sendBack as (event: WorkerEvent) => void, {
+          started: (process) => {
+            this.#processes.set(input.role, process);
+            this.#alive.set(process, input.version.digest);
+          },
+          ended: (process) => {
+            if (this.#processes.get(input.role) === process) this.#processes.delete(input.role);
+            this.#alive.delete(process);
+          },
+          notice: (notice) => around.notice(this, notice),
+        });
+        receive((order) => run.order(order));
+        run.start();
+        return () => run.stop();
+      }),
+      findStandby: async () => this.#findStandby(),
+      recordStable: (target) => this.#recordStable(target.version),
+    });
+    this.#actor = createActor(machine, {
+      input: {
+        assignment,
+        times: {
+          loadLimitMs: around.settings.loadLimitMs,
+          drainBoundMs: around.settings.drainBoundMs,
+        },
+      },
+    });
+    this.#snapshot = this.#actor.getSnapshot();
+    this.#actor.subscribe({
+      next: (snapshot) => this.#changed(snapshot),
+      complete: () => this.#ended.resolve(),
+      error: (error) => {
+        around.log.error({ err: error, worker: this.key }, 'the worker machine failed');
+        this.kill();
+      },
+    });
+    this.#actor.start();
+  }
+
+  get state(): WorkerState | undefined {
+    return workerStateOf(this.#snapshot);
+  }
+
+  send(event: WorkerEvent): void {
+    if (this.#snapshot.status === 'active') this.#actor.send(event);
+  }
+
+  drain(cause: string): void {
+    this.send({ type: 'worker.drain', cause });
+  }
+
+  kill(): void {
+    this.#actor.stop();
+    for (const process of this.#alive.keys()) process.kill();
+    this.#ended.resolve();
+  }
+
+  digests(): string[] {
+    return [this.#assignment.version.digest, ...this.#alive.values()];
+  }
+
+  async measureMemory(): Promise<void> {
+    const pid = this.#active()?.pid;
+    this.#memoryBytes = pid === undefined ? undefined : await readMemoryBytes(pid);
+  }
+
+  report(): WorkerReport {
+    const { context } = this.#snapshot;
+    const process = this.#active();
+    const status = process?.status;
+    const inFlight = [...this.#alive.keys()].reduce((sum, one) => sum + (one.status?.inFlight ?? 0), 0);
+    const servingVersion = servingVersionOf(this.#snapshot);
+    return {
+      model: this.model,
+      version: this.version,
+      device: this.device,
+      state: this.state ?? 'draining',
+      ...(servingVersion === undefined ? {} : { servingVersion }),
+      ...(context.reason === undefined ? {} : { reason: context.reason }),
+      credits: context.credits,
+      inFlight,
+      ...(process?.pid === undefined ? {} : { pid: process.pid }),
+      natsConnected: status?.natsConnected ?? false,
+      ...(status?.lastPullAgoMs === undefined ? {} : { lastPullAgoMs: status.lastPullAgoMs }),
+      completed: status?.completed ?? 0,
+      failed: status?.failed ?? 0,
+      batches: status?.batches ?? 0,
+      rows: status?.rows ?? 0,
+      ...(status?.p50Ms === undefined ? {} : { p50Ms: status.p50Ms }),
+      ...(status?.p99Ms === undefined ? {} : { p99Ms: status.p99Ms }),
+      ...(this.#memoryBytes === undefined ? {} : { memoryBytes: this.#memoryBytes }),
+      crashes: context.crashes,
+    };
+  }
+
+  /** The process that answers now, else the one that is on its way. */
+  #active(): RunnerProcess | undefined {
+    const { context } = this.#snapshot;
+    const covering = context.standbyPulls && !context.runnerPulls;
+    return this.#processes.get(covering ? 'standby' : 'runner');
+  }
+
+  #changed(snapshot: WorkerSnapshot): void {
+    this.#snapshot = snapshot;
+    const from = this.#state;
+    const to = workerStateOf(snapshot);
+    if (from === to) return;
+    this.#state = to;
+    // That it has stopped is told by the host's table, once its processes have ended too.
+    if (to !== undefined) this.#around.notice(this, { kind: 'state', from, to });
+  }
+
+  /** The runners of a machine that is done were killed by it; this waits until they are gone. */
+  async #allEnded(): Promise<void> {
+    for (const process of [...this.#alive.keys()]) await process.ended;
+  }
+
+  #findStandby(): ModelVersion | undefined {
+    const stable = this.#around.store.stable(this.model);
+    const own = this.#assignment.version;
+    if (stable === undefined || stable.version === own.version) return undefined;
+    return acceptsSignature(stable.signature, own.signature) ? stable : undefined;
+  }
+
+  async #recordStable(version: ModelVersion): Promise<void> {
+    try {
+      await this.#around.store.recordStable(this.model, version);
+    } catch (error) {
+      this.#around.log.error({ err: error, worker: this.key }, 'the stable version could not be recorded');
+    }
+  }
+}
+
+interface RunnerRunObserver {
+  started(process: RunnerProcess): void;
+  ended(process: RunnerProcess): void;
+  notice(notice: WorkerNotice): void;
+}
+
+/** One life of a runner actor: fetch and verify, fork, pass orders and reports on, tell the end. */
+class RunnerRun {
+  readonly #input: RunnerInput;
+  readonly #around: WorkerSurroundings;
+  readonly #tell: (event: WorkerEvent) => void;
+  readonly #observer: RunnerRunObserver;
+  #process: RunnerProcess | undefined;
+  #stopped = false;
+  #draining = false;
+  #proven = false;
+
+  constructor(
+    input: RunnerInput,
+    around: WorkerSurroundings,
+    tell: (event: WorkerEvent) => void,
+    observer: RunnerRunObserver,
+  ) {
+    this.#input = input;
+    this.#around = around;
+    this.#tell = tell;
+    this.#observer = observer;
+  }
+
+  start(): void {
+    this.#run().catch((thrown: unknown) => {
+      const reason = asTroupeError(thrown, 'model.load_failed').message;
+      if (this.#stopped) return;
+      this.#tell(
+        this.#input.role === 'runner'
+          ? { type: 'runner.load_failed', reason }
+          : { type: 'standby.lost', reason },
+      );
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#process?.kill();
+  }
+
+  order(order: RunnerOrderEvent): void {
+    switch (order.type) {
+      case 'order.serve':
+        this.#process?.order({ kind: 'serve', credits: order.credits });
+        return;
+      case 'order.cover':
+        this.#process?.order({ kind: 'cover', version: order.version });
+        return;
+      case 'order.drain':
+        this.#draining = true;
+        this.#process?.order({ kind: 'drain', boundMs: this.#around.settings.drainBoundMs });
+        return;
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { model, version, device, role } = this.#input;
+    const { log, settings, store } = this.#around;
+    const modelPath = await store.ensure(model, version);
+    if (this.#stopped) return;
+    const process = startRunnerProcess({
+      ...(this.#around.runnerEntry === undefined ? {} : { entry: this.#around.runnerEntry }),
+      spec: this.#spec(modelPath),
+      silenceMs: settings.runnerSilenceMs,
+      runLimitMs: version.limits.runLimitMs ?? settings.runLimitMs,
+      handBack: this.#around.handBack,
+      register: this.#around.register,
+      log,
+      onReport: (report) => this.#hear(report),
+    });
+    this.#process = process;
+    this.#observer.started(process);
+    const end = await process.ended;
+    this.#observer.ended(process);
+    const fields = { model, version: version.version, device, role, pid: process.pid };
+    if (end.strike !== undefined) {
+      this.#observer.notice({ kind: 'strike', message: end.strike, reason: end.reason });
+    }
+    if (end.asked || (end.drained && this.#draining)) {
+      log.debug({ ...fields, reason: end.reason }, 'runner ended');
+    } else {
+      log.warn({ ...fields, reason: end.reason, handedBack: end.handedBack }, 'runner died');
+      this.#observer.notice({
+        kind: 'died',
+        version: version.version,
+        reason: end.reason,
+        handedBack: end.handedBack,
+      });
+    }
+    if (this.#stopped) return;
+    const reason = `its runner died: ${end.reason}`;
+    if (end.drained && this.#draining) {
+      this.#tell({ type: role === 'runner' ? 'runner.drained' : 'standby.drained' });
+    } else if (role === 'runner') {
+      this.#tell({ type: 'runner.died', reason, blameless: end.blameless });
+    } else {
+      this.#tell({ type: 'standby.lost', reason });
+    }
+  }
+
+  #spec(modelPath: string): RunnerSpec {
+    const { model, version, device, credits } = this.#input;
+    const { settings } = this.#around;
+    return {
+      namespace: settings.namespace,
+      natsUrl: this.#around.natsUrl,
+      host: this.#around.host,
+      model,
+      version,
+      device,
+      modelPath,
+      intraOpThreads: this.#around.intraOpThreads(device),
+      credits,
+      ackWaitMs: settings.ackWaitMs,
+      queueLimit: version.limits.queueLimit ?? settings.queueLimit,
+      streamBytes: settings.streamBytes,
+      logLevel: this.#around.logLevel,
+    };
+  }
+
+  #hear(report: RunnerReport): void {
+    if (this.#stopped) return;
+    const isRunner = this.#input.role === 'runner';
+    switch (report.kind) {
+      case 'loaded':
+        if (isRunner) this.#tell({ type: 'runner.loaded' });
+        return;
+      case 'warmed':
+        this.#tell({ type: isRunner ? 'runner.warmed' : 'standby.warmed' });
+        return;
+      case 'load_failed': {
+        const reason = loadFailureText(report);
+        this.#tell(isRunner ? { type: 'runner.load_failed', reason } : { type: 'standby.lost', reason });
+        return;
+      }
+      case 'status':
+        if (isRunner && !this.#proven && report.completed >= provenCount) {
+          this.#proven = true;
+          this.#tell({ type: 'runner.proven' });
+        }
+        return;
+      case 'drained':
+      case 'holdings':
+      case 'running_alone':
+        return;
+    }
+  }
+}
