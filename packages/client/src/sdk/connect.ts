@@ -67,17 +67,14 @@ async function assertCluster(
   }
 }
 
-const hints: Partial<Record<string, string>> = {
-  'nats.unreachable': 'start a cluster here with npm start, or say where one is (servers, NATS_URL)',
-  'nats.no_jetstream': '',
-  'cluster.absent': '',
-};
-
-/** The same error, with the address that was tried and its origin. */
+/** The same error, with where the address came from, which is what people look for first. */
 function explain(error: unknown, options: CheckedConnectOptions): unknown {
   if (!(error instanceof TroupeError)) return error;
-  const origin = `the address came from ${options.origin}`;
-  const hint = hints[error.reason];
-  const tail = hint === undefined || hint === '' ? origin : `${origin}; ${hint}`;
-  return new TroupeError(error.reason, `${error.message} (${tail})`, { cause: error });
+  const hint =
+    error.reason === 'nats.unreachable'
+      ? '; start a cluster here with npm start, or say where one is (servers, NATS_URL)'
+      : '';
+  return new TroupeError(error.reason, `${error.message}; the address came from ${options.origin}${hint}`, {
+    cause: error,
+  });
 }

@@ -1,0 +1,101 @@
+/** What every command has: the connection of its options, and its output, as text or as JSON. */
+import { styleText } from 'node:util';
+import { asTroupeError, TroupeError } from '@troupe/shared';
+import type { TroupeClient } from '../sdk/client.js';
+import { connect } from '../sdk/connect.js';
+import { UsageError } from './exit-code.js';
+import { formatTable, plainWidth, showControls } from './format-table.js';
+import { formatJsonText } from './json-text.js';
+
+/** A stream as the command line writes to it. */
+export interface CliStream {
+  write(text: string): unknown;
+  readonly columns?: number | undefined;
+  readonly isTTY?: boolean | undefined;
+  hasColors?(): boolean;
+}
+
+/** Where a run of the command line reads and writes. */
+export interface CliStreams {
+  readonly stdout: CliStream;
+  readonly stderr: CliStream;
+  /** Aborts when the run is to end early: Ctrl-C, or nobody reads its output any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Options that every command takes. */
+export interface GlobalOptions {
+  readonly nats?: string;
+  readonly namespace?: string;
+  readonly json?: boolean;
+}
+
+/** One command's way to the cluster and to the terminal. */
+export interface CommandContext {
+  readonly json: boolean;
+  readonly signal: AbortSignal;
+  /** Connects, runs, and closes whatever came of it. */
+  withClient<T>(run: (client: TroupeClient) => Promise<T>): Promise<T>;
+  /** The command's result: `value` as one line of JSON, or the text for people. */
+  print(value: unknown, text: () => string): void;
+  /** Something on the way, for people only, on standard error. */
+  progress(text: string): void;
+  table(
+    headings: readonly string[],
+    rows: readonly (readonly string[])[],
+    figures?: readonly string[],
+  ): string;
+}
+
+export function createCommandContext(streams: CliStreams, options: GlobalOptions): CommandContext {
+  const json = options.json === true;
+  const { stdout, stderr, signal } = streams;
+  const colors = stdout.isTTY === true && stdout.hasColors?.() === true;
+  return {
+    json,
+    signal,
+    async withClient(run) {
+      const client = await connect({
+        name: 'troupe-cli',
+        ...(options.nats === undefined ? {} : { servers: options.nats }),
+        ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+      });
+      const stop = () => void client.close();
+      signal.addEventListener('abort', stop, { once: true });
+      try {
+        return await run(client);
+      } finally {
+        signal.removeEventListener('abort', stop);
+        await client.close();
+      }
+    },
+    print(value, text) {
+      stdout.write(json ? `${formatJsonText(value)}\n` : text());
+    },
+    progress(text) {
+      if (!json) stderr.write(`${showControls(text)}\n`);
+    },
+    table: (headings, rows, figures = []) =>
+      formatTable(headings, rows, {
+        width: stdout.columns ?? plainWidth,
+        figures,
+        ...(colors ? { emphasize: (text: string) => styleText('bold', text) } : {}),
+      }),
+  };
+}
+
+/** Says on standard error what went wrong: a line for people, or one JSON object. */
+export function reportError(stderr: CliStream, json: boolean, thrown: unknown): void {
+  const error =
+    thrown instanceof UsageError
+      ? new TroupeError('request.arguments', thrown.message)
+      : asTroupeError(thrown);
+  if (json) {
+    const { class: errorClass, reason, message } = error;
+    stderr.write(`${JSON.stringify({ error: { class: errorClass, reason, message } })}\n`);
+    return;
+  }
+  const tail =
+    thrown instanceof UsageError ? ' (troupe --help, or --help behind a command)' : ` [${error.reason}]`;
+  stderr.write(`troupe: ${showControls(error.message)}${tail}\n`);
+}

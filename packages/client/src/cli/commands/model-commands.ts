@@ -1,0 +1,215 @@
+/** `troupe models push|list|show|label|delete|retry`. */
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { type GoldenCase, parseModelName, TroupeError } from '@troupe/shared';
+import type { ModelDetails, ModelSummary } from '../../sdk/cluster-answers.js';
+import type { RegisteredModel, RegisterProgress } from '../../sdk/register-model.js';
+import type { CommandContext } from '../command-context.js';
+import { UsageError } from '../exit-code.js';
+import { formatBytes, showControls } from '../format-table.js';
+import { parseJsonText } from '../json-text.js';
+
+export interface PushOptions {
+  readonly name?: string;
+  readonly golden?: string;
+  readonly maxBatch?: number;
+  readonly maxDelayMs?: number;
+  readonly replicas?: number;
+}
+
+export async function pushModel(context: CommandContext, file: string, options: PushOptions): Promise<void> {
+  const name = options.name ?? nameOfFile(file);
+  const golden = options.golden === undefined ? undefined : await readGolden(options.golden);
+  const registered = await context.withClient((client) =>
+    client.registerModel({
+      name,
+      file,
+      ...(golden === undefined ? {} : { golden }),
+      ...(options.maxBatch === undefined ? {} : { maxBatchSize: options.maxBatch }),
+      ...(options.maxDelayMs === undefined ? {} : { maxDelayMs: options.maxDelayMs }),
+      ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
+      onProgress: createProgress(context, name),
+    }),
+  );
+  context.print(registered, () => pushText(registered));
+}
+
+/** A file's name is the model's name, where it is one. */
+export function nameOfFile(file: string): string {
+  const stem = basename(file).replace(/\.onnx$/i, '');
+  try {
+    return parseModelName(stem);
+  } catch (error) {
+    const meant = stem
+      .replace(/[^A-Za-z0-9_-]+/g, '-')
+      .replace(/^[^A-Za-z0-9]+/, '')
+      .replace(/-+$/, '')
+      .slice(0, 63);
+    const suggestion = meant === '' ? '--name <name>' : `--name ${meant}`;
+    throw new UsageError(`${(error as Error).message}; say which it is, for example: ${suggestion}`);
+  }
+}
+
+/** A list of cases, alone or as `cases` of an object. */
+async function readGolden(path: string): Promise<GoldenCase[]> {
+  let content: unknown;
+  try {
+    content = parseJsonText(await readFile(path, 'utf8'));
+  } catch (error) {
+    const why =
+      (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (error as Error).message;
+    throw new TroupeError('request.arguments', `${path} cannot be read: ${why}`, { cause: error });
+  }
+  const cases =
+    typeof content === 'object' && content !== null && 'cases' in content ? content.cases : content;
+  if (Array.isArray(cases)) return cases as GoldenCase[];
+  throw new TroupeError(
+    'request.arguments',
+    `${path} holds no golden cases: a JSON array of cases is wanted`,
+  );
+}
+
+/** One line for each phase, and for each tenth of a long upload. */
+function createProgress(context: CommandContext, name: string): (progress: RegisterProgress) => void {
+  let lastTenth = -1;
+  return (progress) => {
+    if (progress.phase === 'trying') {
+      context.progress(`${name}: the cluster tries it (load, warm-up, golden cases, batching)`);
+    } else if (progress.phase === 'waiting') {
+      context.progress(`${name}: version ${progress.version} is registered; waiting until it serves`);
+    } else {
+      const ratio = progress.totalBytes === 0 ? 1 : progress.sentBytes / progress.totalBytes;
+      const tenth = Math.floor(ratio * 10);
+      const long = progress.totalBytes > 16_000_000;
+      if (lastTenth === -1 || (long && tenth > lastTenth)) {
+        const part = lastTenth === -1 ? formatBytes(progress.totalBytes) : `${tenth * 10} %`;
+        context.progress(`${name}: uploading, ${part}`);
+        lastTenth = tenth;
+      }
+    }
+  };
+}
+
+function pushText(registered: RegisteredModel): string {
+  const { model, version, created, label, digest, sizeBytes } = registered;
+  const what = created ? 'is registered' : 'was registered before';
+  const serves =
+    label === undefined
+      ? `; it bears no label: troupe models label ${model} stable ${version} routes requests to it`
+      : `, label ${label}`;
+  return `${model} version ${version} ${what}${serves}\n${formatBytes(sizeBytes)}, sha256 ${digest}\n`;
+}
+
+export async function listModels(context: CommandContext): Promise<void> {
+  const models = await context.withClient((client) => client.models());
+  context.print({ models }, () => {
+    if (models.length === 0) return 'no models: troupe models push <file.onnx> registers one\n';
+    return versionTable(context, models);
+  });
+}
+
+function versionTable(context: CommandContext, models: readonly (ModelSummary | ModelDetails)[]): string {
+  const rows = models.flatMap((model) =>
+    model.versions.map((version) => [
+      model.name,
+      String(version.version),
+      labelsOf(model.labels, version.version),
+      version.state,
+      `${version.serving} of ${version.wanted}`,
+      version.batchable ? 'yes' : 'no',
+      formatBytes(version.sizeBytes),
+      version.reason ?? '',
+    ]),
+  );
+  return tableWithNotes(
+    context,
+    ['MODEL', 'VERSION', 'LABELS', 'STATE', 'SERVING', 'BATCHES', 'SIZE', 'NOTE'],
+    rows,
+    ['VERSION', 'SIZE'],
+  );
+}
+
+/** A table whose last column is left out where nobody has anything to note. */
+export function tableWithNotes(
+  context: CommandContext,
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  figures: readonly string[],
+): string {
+  if (rows.some((row) => row.at(-1) !== '')) return context.table(headings, rows, figures);
+  return context.table(
+    headings.slice(0, -1),
+    rows.map((row) => row.slice(0, -1)),
+    figures,
+  );
+}
+
+function labelsOf(labels: Readonly<Record<string, number>>, version: number): string {
+  const own = Object.entries(labels)
+    .filter(([, target]) => target === version)
+    .map(([label]) => label);
+  return own.length === 0 ? '-' : own.sort().join(' ');
+}
+
+export async function showModel(context: CommandContext, name: string): Promise<void> {
+  const model = await context.withClient((client) => client.model(name));
+  context.print(model, () => {
+    const parts = [`${model.name}, ${model.replicas} replicas wanted\n\n${versionTable(context, [model])}`];
+    for (const version of model.versions) {
+      parts.push(`\nversion ${version.version}, sha256 ${version.digest}\n`);
+      if (version.condemned !== undefined)
+        parts.push(`condemned: ${showControls(version.condemned.cause)}\n`);
+      if (version.batching !== undefined) {
+        const { maxBatchSize, maxDelayMs } = version.batching;
+        const why =
+          version.batchableReason === undefined ? '' : ` (${showControls(version.batchableReason)})`;
+        parts.push(`batches of up to ${maxBatchSize} rows, waiting up to ${maxDelayMs} ms${why}\n`);
+      }
+      if (version.golden !== undefined) parts.push(`golden cases: ${version.golden.length}\n`);
+      if (version.signature !== undefined) {
+        const { inputs, outputs } = version.signature;
+        const rows = [
+          ...inputs.map((spec) => ['input', spec] as const),
+          ...outputs.map((spec) => ['output', spec] as const),
+        ].map(([side, spec]) => [
+          side,
+          spec.name,
+          spec.datatype,
+          spec.shape === undefined ? 'any' : `[${spec.shape.join(',')}]`,
+        ]);
+        parts.push(context.table(['', 'NAME', 'TYPE', 'SHAPE'], rows));
+      }
+    }
+    return parts.join('');
+  });
+}
+
+export async function labelModel(
+  context: CommandContext,
+  model: string,
+  label: string,
+  version: number | null,
+): Promise<void> {
+  await context.withClient((client) => client.label(model, label, version));
+  context.print({ model, label, version }, () =>
+    version === null
+      ? `label ${label} of ${model} is taken away\n`
+      : `label ${label} of ${model} is on version ${version}\n`,
+  );
+}
+
+export async function deleteModel(
+  context: CommandContext,
+  model: string,
+  version: number | undefined,
+): Promise<void> {
+  await context.withClient((client) => client.deleteModel(model, version));
+  context.print({ model, ...(version === undefined ? {} : { version }), deleted: true }, () =>
+    version === undefined ? `${model} is deleted\n` : `${model} version ${version} is deleted\n`,
+  );
+}
+
+export async function retryModel(context: CommandContext, model: string, version: number): Promise<void> {
+  await context.withClient((client) => client.retryModel(model, version));
+  context.print({ model, version, retried: true }, () => `${model} version ${version} is tried again\n`);
+}

@@ -1,0 +1,28 @@
+/** Exit codes of the command line, and which error gets which. */
+import { type ErrorReason, TroupeError } from '@troupe/shared';
+
+export const ExitCode = {
+  Done: 0,
+  /** Refused by the cluster, or failed. */
+  Failed: 1,
+  /** The command line itself is wrong. */
+  Usage: 2,
+  /** No cluster was reached. */
+  Unreached: 3,
+  /** Ended by Ctrl-C: 128 and the signal's number, as shells have it. */
+  Interrupted: 130,
+} as const;
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+/** A command line that cannot be meant. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+const unreached: readonly ErrorReason[] = ['nats.unreachable', 'nats.no_jetstream', 'cluster.absent'];
+
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof UsageError) return ExitCode.Usage;
+  if (error instanceof TroupeError && unreached.includes(error.reason)) return ExitCode.Unreached;
+  return ExitCode.Failed;
+}

@@ -1,0 +1,169 @@
+/** The tree of commands: names, arguments and options. What they do stands in `commands/`. */
+import { readFileSync } from 'node:fs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import {
+  type CliStreams,
+  type CommandContext,
+  createCommandContext,
+  type GlobalOptions,
+} from './command-context.js';
+import {
+  type EventsOptions,
+  listHosts,
+  listWorkers,
+  scaleHost,
+  showEvents,
+} from './commands/cluster-commands.js';
+import { type InferCommandOptions, inferModel } from './commands/infer-command.js';
+import {
+  deleteModel,
+  labelModel,
+  listModels,
+  type PushOptions,
+  pushModel,
+  retryModel,
+  showModel,
+} from './commands/model-commands.js';
+
+/**
+ * Builds the program on the given streams. It throws CommanderError where it would end the process. With `json`
+ * nothing but what the runner reports goes to standard error.
+ */
+export function createProgram(streams: CliStreams, json: boolean): Command {
+  const program = new Command('troupe')
+    .description('Serves ONNX models on a cluster of Node processes over NATS.')
+    .version(readVersion())
+    // `infer --version 2` is the model's: options belong to the command that they follow.
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => streams.stdout.write(text),
+      writeErr: (text) => (json ? undefined : streams.stderr.write(text)),
+      // Reported by the runner, which knows whether as text or as JSON.
+      outputError: () => undefined,
+      getOutHelpWidth: () => streams.stdout.columns ?? 80,
+      getErrHelpWidth: () => streams.stderr.columns ?? 80,
+    });
+  const action =
+    <A extends unknown[]>(run: (context: CommandContext, ...args: A) => Promise<void>) =>
+    (...args: unknown[]): Promise<void> => {
+      // Commander passes arguments, options, and the command itself.
+      const command = args.at(-1) as Command;
+      return run(
+        createCommandContext(streams, command.optsWithGlobals<GlobalOptions>()),
+        ...(args.slice(0, -1) as A),
+      );
+    };
+
+  const models = program.command('models').description('register models, list them, move labels');
+  models
+    .command('push')
+    .description('register a version of a model and wait until it serves')
+    .argument('<file>', 'ONNX model')
+    .option('--name <name>', "model name (default: the file's)")
+    .option('--golden <file>', 'JSON file of cases that every device must pass first')
+    .option('--max-batch <rows>', 'rows of one run; 1 turns batching off', integer(1))
+    .option('--max-delay-ms <ms>', 'how long a request may wait for company', integer(0))
+    .option('--replicas <count>', 'workers wanted for each served version', integer(1))
+    .action(action<[string, PushOptions]>(pushModel));
+  models.command('list').description('models with their versions').action(action<[object]>(listModels));
+  models
+    .command('show')
+    .description('one model with signatures and settings')
+    .argument('<model>')
+    .action(action<[string, object]>(showModel));
+  models
+    .command('label')
+    .description('put a label on a version')
+    .argument('<model>')
+    .argument('<label>', 'stable, canary, or your own')
+    .argument('<version>', 'a version, or "none" to take the label away', versionOrNone)
+    .action(action<[string, string, number | null, object]>(labelModel));
+  models
+    .command('delete')
+    .description('delete a version without label, or the model with all its versions')
+    .argument('<model>')
+    .argument('[version]', 'only this version', integer(1))
+    .action(action<[string, number | undefined, object]>(deleteModel));
+  models
+    .command('retry')
+    .description('try a condemned version again')
+    .argument('<model>')
+    .argument('<version>', '', integer(1))
+    .action(action<[string, number, object]>(retryModel));
+
+  program
+    .command('infer')
+    .description('run a model once')
+    .argument('<model>')
+    .addOption(
+      new Option(
+        '--input <[name=]JSON>',
+        "an input: name=JSON for each, or JSON alone where the model has one ('[[5.1,3.5,1.4,0.2]]')",
+      )
+        .argParser(collect)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--version <version>', 'this version and no other').argParser(integer(1)).conflicts('label'),
+    )
+    .option('--label <label>', 'the version that bears this label')
+    .addOption(new Option('--output <name>', 'only this output; may be repeated').argParser(collect))
+    .option('--deadline-ms <ms>', 'how long to wait for the answer (default 10000)', integer(1))
+    .option('--id <id>', 'comes back in the answer')
+    .action(action<[string, InferCommandOptions]>(inferModel));
+
+  program.command('hosts').description('hosts with devices and slots').action(action<[object]>(listHosts));
+  program
+    .command('workers')
+    .description('workers with states and figures')
+    .action(action<[object]>(listWorkers));
+  program
+    .command('scale')
+    .description('set the slots of a host')
+    .argument('<host>')
+    .argument('<slots>', '', integer(0))
+    .action(action<[string, number, object]>(scaleHost));
+  program
+    .command('events')
+    .description('what happened lately')
+    .option('--follow', 'go on with what happens, until Ctrl-C')
+    .option('--count <n>', 'how many to look back', integer(1), 20)
+    .action(action<[EventsOptions]>(showEvents));
+
+  addGlobalOptions(program);
+  return program;
+}
+
+/** On every command, so that they may stand behind it as well as before it. */
+function addGlobalOptions(command: Command): void {
+  command
+    .option(
+      '--nats <url>',
+      'address of NATS (default: NATS_URL, .troupe/cluster.json, nats://127.0.0.1:4222)',
+    )
+    .option('--namespace <name>', 'which Troupe on these servers (default: TROUPE_NAMESPACE, troupe)')
+    .option('--json', 'one JSON value on standard output, errors as JSON on standard error');
+  for (const child of command.commands) addGlobalOptions(child);
+}
+
+function integer(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d{1,15}$/.test(text) && value >= min) return value;
+    throw new InvalidArgumentError(`A whole number from ${min} on is wanted.`);
+  };
+}
+
+function versionOrNone(text: string): number | null {
+  return text === 'none' ? null : integer(1)(text);
+}
+
+function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+function readVersion(): string {
+  const path = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+}
