@@ -3,15 +3,12 @@
  * no padding; a BOOL is one byte, 0 or 1; an element of BYTES is its uint32 length and its bytes. Numeric tensors
  * are never copied here: what is read is a view on the message.
  */
-import { isUtf8 } from 'node:buffer';
 import { type Datatype, datatypeBytes } from './datatype.js';
-import { isWellFormed } from './json-values.js';
 import { elementCount, type Tensor } from './tensor.js';
 import { describeShape, refuseTensor, type TensorPlace } from './tensor-place.js';
+import { decodeUtf8, isWellFormed } from './utf8-text.js';
 
 const lengthPrefixBytes = 4;
-/** What stands for every byte that is not UTF-8 after decoding. */
-const replacement = '\ufffd';
 
 /**
  * The elements in bytes `start` to `end` of a message. Throws `request.tensor_length` where they do not fill the
@@ -89,8 +86,8 @@ export function readText(
   start: number,
   end: number,
 ): string {
-  const text = message.toString('utf8', start, end);
-  if (text.includes(replacement) && !isUtf8(message.subarray(start, end))) {
+  const text = decodeUtf8(message, start, end);
+  if (text === undefined) {
     refuseTensor(place, 'request.tensor_value', `element ${element} is not UTF-8; BYTES carries text here`);
   }
   return text;

@@ -5,13 +5,8 @@
 import { TroupeError } from '../errors/troupe-error.js';
 import { quoteName } from '../names/namespace.js';
 import type { InferResponse, WireMessage } from './infer-message.js';
-import {
-  findRepeatedName,
-  MessageReader,
-  readList,
-  readOptionalString,
-  readParameters,
-} from './message-reader.js';
+import { findRepeatedName, readList, readOptionalString, readParameters } from './message-members.js';
+import { MessageReader } from './message-reader.js';
 import { encodeParameters, MessageWriter, type NotJson } from './message-writer.js';
 
 /**

@@ -4,9 +4,11 @@
  */
 import { type Datatype, datatypeBytes, type NumericDatatype, viewAs } from './datatype.js';
 import { halfOverflow, toHalfBits } from './half.js';
-import { assertDepth, deepestNesting, refuseDepth } from './json-depth.js';
+import { assertDepth } from './json-depth.js';
+import { collectRows, levelsAboveData } from './json-rows.js';
 import { elementCount, type Tensor } from './tensor.js';
-import { describeShape, describeValue, refuseTensor, type TensorPlace } from './tensor-place.js';
+import { describeValue, refuseTensor, type TensorPlace } from './tensor-place.js';
+import { isWellFormed } from './utf8-text.js';
 
 /**
  * `strict` is JSON as messages carry it. `lenient` also takes what JavaScript and hand-written files need:
@@ -19,9 +21,6 @@ export interface JsonElements {
   readonly data: Tensor['data'];
   readonly lossy: boolean;
 }
-
-/** Levels above `data` in a message: the message, its list, the tensor. */
-const levelsAboveData = 3;
 
 /**
  * The elements of `data`, flat or nested, in row-major order. Throws `request.tensor_length` (too many or too
@@ -39,69 +38,6 @@ export function readJsonElements(
   const bytes = new Uint8Array(elementCount(shape) * datatypeBytes[datatype]);
   const lossy = writeRows(place, datatype, bytes, rows, dialect);
   return { data: bytes, lossy };
-}
-
-/** The innermost rows of `data`, after checking that they are as many and as long as the shape says. */
-function collectRows(place: TensorPlace, shape: readonly number[], data: unknown): (readonly unknown[])[] {
-  if (!Array.isArray(data)) {
-    if (shape.length === 0) return [[data]];
-    refuseTensor(place, 'request.tensor_value', `"data" must be an array, not ${describeValue(data)}`);
-  }
-  if (Array.isArray(data[0]) && shape.length > 1) {
-    const rows: (readonly unknown[])[] = [];
-    collectNested(place, shape, 0, data, rows);
-    return rows;
-  }
-  const count = elementCount(shape);
-  if (data.length !== count) {
-    if (Array.isArray(data[0])) assertDepth(data, levelsAboveData + 1);
-    refuseTensor(
-      place,
-      'request.tensor_length',
-      `"data" holds ${data.length} elements, shape ${describeShape(shape)} takes ${count}`,
-    );
-  }
-  return [data];
-}
-
-/** Recursive, but never deeper than the nesting limit. */
-function collectNested(
-  place: TensorPlace,
-  shape: readonly number[],
-  axis: number,
-  data: readonly unknown[],
-  rows: (readonly unknown[])[],
-): void {
-  if (data.length !== shape[axis]) {
-    refuseTensor(
-      place,
-      'request.tensor_length',
-      `"data" holds ${data.length} where dimension ${axis} of shape ${describeShape(shape)} takes ${shape[axis]}`,
-    );
-  }
-  if (axis === shape.length - 1) {
-    rows.push(data);
-    return;
-  }
-  if (axis + levelsAboveData + 2 > deepestNesting) refuseDepth();
-  for (const child of data) {
-    if (!Array.isArray(child)) {
-      refuseTensor(
-        place,
-        'request.tensor_shape',
-        `"data" must be flat or nested as shape ${describeShape(shape)}; it has ${describeValue(child)} at level ${axis + 1}`,
-      );
-    }
-    collectNested(place, shape, axis + 1, child, rows);
-  }
-}
-
-/** Half of a lone surrogate pair: a string that has one cannot be UTF-8. */
-const loneSurrogate = /\p{Surrogate}/u;
-
-/** Whether a string can be written as UTF-8 without change. */
-export function isWellFormed(text: string): boolean {
-  return !loneSurrogate.test(text);
 }
 
 function readStrings(place: TensorPlace, rows: readonly (readonly unknown[])[]): string[] {

@@ -3,30 +3,18 @@
  * each from `data` or from the bytes behind the JSON. One reader per message; binary tensors are views on it.
  * What the members of a message mean beyond their tensors is up to the two codecs that use this.
  */
-import { isUtf8 } from 'node:buffer';
 import { parse as parseLossless } from 'lossless-json';
 import { TroupeError } from '../errors/troupe-error.js';
-import { quoteName } from '../names/namespace.js';
 import { readBinaryElements } from './binary-elements.js';
 import { type Datatype, datatypeBytes, isDatatype } from './datatype.js';
-import type { Parameters, ParameterValue } from './infer-message.js';
+import type { ParameterValue } from './infer-message.js';
 import { assertDepth, assertTextDepth } from './json-depth.js';
 import { readJsonElements } from './json-values.js';
+import { isJsonObject, type JsonObject, memberOfEntryLevel, readParameters } from './message-members.js';
 import type { Tensor } from './tensor.js';
 import { describeValue, refuseTensor, type TensorPlace } from './tensor-place.js';
 import { parseShape } from './tensor-shape.js';
-
-/** A JSON object from outside. Its members are read by `for in` or after `hasOwn`, never copied by name. */
-export type JsonObject = Record<string, unknown>;
-
-/** Whether a value from outside is an object with members. */
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-const noParameters: Parameters = Object.freeze({});
-/** Level of what stands in an entry of a list: the message, the list, the entry, and this. */
-const memberOfEntryLevel = 4;
+import { asBuffer, decodeUtf8 } from './utf8-text.js';
 
 /** The reader of one message. */
 export class MessageReader {
@@ -51,13 +39,12 @@ export class MessageReader {
         `Inference-Header-Content-Length is ${String(jsonLength)}; the message has ${payload.byteLength} bytes`,
       );
     }
-    this.#message = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-    this.#text = this.#message.toString('utf8', 0, end);
+    this.#message = asBuffer(payload);
+    const text = decodeUtf8(this.#message, 0, end);
+    if (text === undefined) throw new TroupeError('request.json_syntax', 'the JSON is not UTF-8');
+    this.#text = text;
     this.#hasBinaryPart = jsonLength !== undefined;
     this.#next = end;
-    if (this.#text.includes('\ufffd') && !isUtf8(this.#message.subarray(0, end))) {
-      throw new TroupeError('request.json_syntax', 'the JSON is not UTF-8');
-    }
     const head = parseJson(this.#text);
     if (!isJsonObject(head)) {
       assertDepth(head, 1);
@@ -174,70 +161,6 @@ function readEntry(list: 'inputs' | 'outputs', index: number, entry: unknown): T
     );
   }
   return { name, datatype, shape, data, parameters };
-}
-
-/**
- * Checks `parameters`: strings, numbers and booleans only; absent and null are none. Throws `request.parameter`.
- * The object is the caller's to read, and has no member called `__proto__`.
- */
-export function readParameters(place: TensorPlace | undefined, parameters: unknown): Parameters {
-  if (parameters === undefined || parameters === null) return noParameters;
-  if (!isJsonObject(parameters)) {
-    assertDepth(parameters, memberOfEntryLevel);
-    refuseParameter(place, `"parameters" must be an object, not ${describeValue(parameters)}`);
-  }
-  for (const key in parameters) {
-    const value = parameters[key];
-    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-      assertDepth(value, memberOfEntryLevel + 1);
-      refuseParameter(
-        place,
-        `parameter ${quoteName(key)} must be a string, a number or a boolean, not ${describeValue(value)}`,
-      );
-    }
-    if (key === '__proto__') refuseParameter(place, 'a parameter cannot be called "__proto__"');
-  }
-  return parameters as Parameters;
-}
-
-function refuseParameter(place: TensorPlace | undefined, fault: string): never {
-  if (place !== undefined) refuseTensor(place, 'request.parameter', fault);
-  throw new TroupeError('request.parameter', fault);
-}
-
-/** An optional string of a message; null is absent. Throws `request.shape`. */
-export function readOptionalString(key: string, value: unknown): string | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value === 'string') return value;
-  assertDepth(value, 2);
-  throw new TroupeError('request.shape', `"${key}" must be a string, not ${describeValue(value)}`);
-}
-
-/** A list of a message. Throws `request.shape`. */
-export function readList(key: string, value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value;
-  assertDepth(value, 2);
-  throw new TroupeError(
-    'request.shape',
-    `"${key}" must be an array, ${value === undefined ? 'and is missing' : `not ${describeValue(value)}`}`,
-  );
-}
-
-/** Lists up to this long are searched for repeated names one by one. */
-const shortList = 16;
-
-/** The index of the first entry whose name an earlier one has; `undefined` where all differ. */
-export function findRepeatedName(entries: readonly { readonly name: string }[]): number | undefined {
-  if (entries.length > shortList) {
-    const seen = new Set<string>();
-    const repeated = entries.findIndex(({ name }) => seen.size === seen.add(name).size);
-    return repeated < 0 ? undefined : repeated;
-  }
-  for (let index = 1; index < entries.length; index += 1) {
-    const name = entries[index]?.name;
-    for (let earlier = 0; earlier < index; earlier += 1) if (entries[earlier]?.name === name) return index;
-  }
-  return undefined;
 }
 
 function parseJson(text: string): unknown {

@@ -22,16 +22,20 @@ export function nearestName(wanted: string, known: Iterable<string>): string | u
   return nearest;
 }
 
-/** Levenshtein distance, one row at a time. */
+/** Optimal string alignment distance, a row at a time: to replace, add, drop or swap two neighbours is one edit. */
 function countEdits(from: string, to: string): number {
+  let before: number[] = [];
   let previous = Array.from({ length: to.length + 1 }, (_, column) => column);
   for (let row = 1; row <= from.length; row += 1) {
     const current = [row];
     for (let column = 1; column <= to.length; column += 1) {
       const replaced = (previous[column - 1] as number) + (from[row - 1] === to[column - 1] ? 0 : 1);
       const oneMore = Math.min(previous[column] as number, current[column - 1] as number) + 1;
-      current.push(Math.min(replaced, oneMore));
+      const swaps = from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
+      const swapped = (swaps ? before[column - 2] : undefined) ?? Number.POSITIVE_INFINITY;
+      current.push(Math.min(replaced, oneMore, swapped + 1));
     }
+    before = previous;
     previous = current;
   }
   return previous[to.length] as number;

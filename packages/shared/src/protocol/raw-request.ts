@@ -6,9 +6,11 @@ import { TroupeError } from '../errors/troupe-error.js';
 import { readBinaryElements, readText } from './binary-elements.js';
 import { datatypeBytes } from './datatype.js';
 import type { InferRequest } from './infer-message.js';
+import { noParameters } from './message-members.js';
 import type { Signature, TensorSpec } from './signature.js';
 import { elementCount, type Tensor } from './tensor.js';
 import { describeShape, refuseTensor, type TensorPlace } from './tensor-place.js';
+import { asBuffer } from './utf8-text.js';
 
 /**
  * Decodes a raw request. The model must have one input with at most one variable dimension; where that is BYTES,
@@ -29,13 +31,13 @@ export function decodeRawRequest(payload: Uint8Array, signature: Signature | und
       `Inference-Header-Content-Length 0 (a raw request) needs a model with one input; this one has ${signature.inputs.length}`,
     );
   }
-  return { parameters: {}, inputs: [readRawTensor(spec, payload)], binaryOutput: true };
+  return { parameters: noParameters, inputs: [readRawTensor(spec, payload)], binaryOutput: true };
 }
 
 function readRawTensor(spec: TensorSpec, payload: Uint8Array): Tensor {
   const { name, datatype } = spec;
   const place: TensorPlace = { list: 'inputs', index: 0, name };
-  const message = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const message = asBuffer(payload);
   const fixed = knownDims(place, spec);
   if (datatype === 'BYTES') {
     const shape = withVariable(spec, 1);
