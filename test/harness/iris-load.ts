@@ -36,7 +36,10 @@ export function readFlowers(): number[][] {
 }
 
 /** The probabilities of every flower by version 1, from ONNX Runtime itself. */
-export async function expectedProbabilities(flowers: readonly number[][], version = 1): Promise<Float32Array[]> {
+export async function expectedProbabilities(
+  flowers: readonly number[][],
+  version = 1,
+): Promise<Float32Array[]> {
   return withSession(readFileSync(join(irisFolder, `v${version}/model.onnx`)), async (session) => {
     const answers: Float32Array[] = [];
     for (const flower of flowers) {
@@ -68,7 +71,8 @@ export async function startIrisLoad(
       });
       const got = answer.outputs.probabilities?.data as Float32Array;
       const want = expected[flower] ?? new Float32Array();
-      const right = got.length === want.length && want.every((value, i) => Math.abs(value - (got[i] ?? NaN)) <= 1e-5);
+      const right =
+        got.length === want.length && want.every((value, i) => Math.abs(value - (got[i] ?? NaN)) <= 1e-5);
       return { flower, startedAt, endedAt: performance.now(), outcome: right ? 'right' : 'wrong' };
     } catch (error) {
       return { flower, startedAt, endedAt: performance.now(), outcome: 'error', error };
@@ -98,7 +102,11 @@ export async function startIrisLoad(
 }
 
 /** Counts of a load's results, and the first error, for assertions that read well. */
-export function summarize(results: readonly LoadResult[]): { right: number; wrong: number; errors: string[] } {
+export function summarize(results: readonly LoadResult[]): {
+  right: number;
+  wrong: number;
+  errors: string[];
+} {
   return {
     right: results.filter(({ outcome }) => outcome === 'right').length,
     wrong: results.filter(({ outcome }) => outcome === 'wrong').length,

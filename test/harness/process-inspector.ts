@@ -31,7 +31,8 @@ function listeningPorts(pid: number): number[] {
   for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n').slice(1)) {
     const fields = line.trim().split(/\s+/);
     const listening = fields[3] === '0A';
-    if (listening && inodes.has(fields[9] ?? '')) ports.push(Number.parseInt(fields[1]?.split(':')[1] ?? '', 16));
+    if (listening && inodes.has(fields[9] ?? ''))
+      ports.push(Number.parseInt(fields[1]?.split(':')[1] ?? '', 16));
   }
   return ports;
 }
@@ -40,7 +41,9 @@ function listeningPorts(pid: number): number[] {
 export async function inspectProcess(pid: number): Promise<ProcessInspector> {
   process.kill(pid, 'SIGUSR1');
   const port = await waitUntil(`process ${pid} opens its inspector`, () => listeningPorts(pid)[0]);
-  const targets = (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as { webSocketDebuggerUrl: string }[];
+  const targets = (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as {
+    webSocketDebuggerUrl: string;
+  }[];
   const url = targets[0]?.webSocketDebuggerUrl;
   if (url === undefined) throw new Error(`process ${pid} has no inspector target`);
   const socket = new WebSocket(url);
