@@ -27,8 +27,8 @@ export const defaults = {
   redeliveryLimit: 10,
   /** Messages that may wait for one version. `TROUPE_QUEUE_LIMIT` */
   queueLimit: 10_000,
-  /** Bytes of one model's stream. `TROUPE_STREAM_BYTES` */
-  streamBytes: 1024 * mebibyte,
+  /** Bytes of one model's stream; a server reserves them all together. `TROUPE_STREAM_BYTES` */
+  streamBytes: 256 * mebibyte,
   /** Backstop age of a queued message. */
   streamMaxAgeMs: 24 * 3600 * second,
   /** Most bytes of one pull: more gets the connection cut as a slow consumer. */
