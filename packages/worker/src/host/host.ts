@@ -70,8 +70,8 @@ export type HostOutcome =
 
 export interface Host {
   /**
-   * Resolves when it is registered and takes commands. Rejects with `config.invalid`, `nats.*` or `redis.*`, and has
-   * then closed everything again.
+   * Resolves when it is registered and takes commands. Rejects with `config.invalid`, `nats.*` or `redis.*`, or with
+   * `client.closed` where it was closed meanwhile; everything is closed again then.
    */
   start(): Promise<void>;
   /** Takes nothing new and drains all workers within the drain bound. Idempotent. */
@@ -118,6 +118,7 @@ class HostProcess implements Host {
   readonly #gate = new EpochGate();
   readonly #trials = new TrialQueue();
   readonly #end = createDeferred<HostOutcome>();
+  readonly #stopAsked = createDeferred<void>();
   readonly #timers: NodeJS.Timeout[] = [];
   #lock: DataLock | undefined;
   #link: NatsLink | undefined;
@@ -129,6 +130,7 @@ class HostProcess implements Host {
   #keeper: LeaseKeeper | undefined;
   #outbox: EventOutbox | undefined;
   #stopCommands: (() => Promise<void>) | undefined;
+  #opening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #failure: TroupeError | undefined;
@@ -141,11 +143,13 @@ class HostProcess implements Host {
 
   async start(): Promise<void> {
     try {
-      await this.#open();
+      this.#opening = this.#open();
+      await this.#opening;
     } catch (thrown) {
-      this.#failure = asTroupeError(thrown);
+      const failure = asTroupeError(thrown);
+      if (this.#closing === undefined) this.#failure = failure;
       await this.close();
-      throw this.#failure;
+      throw failure;
     }
   }
 
@@ -190,6 +194,7 @@ class HostProcess implements Host {
     });
     this.#link = link;
     void link.closed.then((error) => this.#linkClosed(error));
+    this.#goOn();
     const redis = await connectRedis({
       url: this.#options.redisUrl,
       namespace: settings.namespace,
@@ -198,6 +203,7 @@ class HostProcess implements Host {
       log: this.#log,
     });
     this.#closeRedis = () => redis.close();
+    this.#goOn();
     const leases = createRedisLeaseStore(redis);
     this.#leases = leases;
 
@@ -210,6 +216,7 @@ class HostProcess implements Host {
     });
     this.#store = store;
     await store.open();
+    this.#goOn();
 
     const table = new WorkerTable({
       devices: this.#options.devices,
@@ -252,6 +259,7 @@ class HostProcess implements Host {
     this.#stopCommands = serveHostCommands(link, name, (envelope) => this.#handle(envelope));
     keeper.start();
     await this.#waitRegistered(keeper);
+    this.#goOn();
 
     this.#every(memoryEveryMs, () => this.#measureMemory());
     this.#every(settings.leaseTtlMs, () => this.#lookForPeers());
@@ -261,6 +269,13 @@ class HostProcess implements Host {
       devices: this.#options.devices.map((device) => device.name),
       slots: this.#options.slots,
     });
+  }
+
+  /** After every wait of the start: a stop that came meanwhile ends it there. */
+  #goOn(): void {
+    if (this.#closing !== undefined || this.#draining !== undefined) {
+      throw new TroupeError('client.closed', 'the host was stopped while it started');
+    }
   }
 
   async #waitRegistered(keeper: LeaseKeeper): Promise<void> {
@@ -276,7 +291,7 @@ class HostProcess implements Host {
       );
     });
     try {
-      await Promise.race([keeper.registered, late]);
+      await Promise.race([keeper.registered, late, this.#stopAsked.promise]);
     } finally {
       clearTimeout(timer);
     }
@@ -425,6 +440,7 @@ class HostProcess implements Host {
 
   async #drainWorkers(): Promise<void> {
     const { name } = this.#options;
+    this.#stopAsked.resolve();
     this.#table?.close(`host ${name} is stopping`);
     this.#emit(EventKind.HostStopping, `host ${name} is stopping`, {});
     await this.#table?.drainAll('the host stops');
@@ -440,6 +456,9 @@ class HostProcess implements Host {
   }
 
   async #shut(): Promise<void> {
+    this.#stopAsked.resolve();
+    // What is being opened is closed below; every step of opening has its own bound.
+    await this.#opening?.catch(() => undefined);
     for (const timer of this.#timers) clearInterval(timer);
     this.#table?.close(`host ${this.#options.name} is stopping`);
     const steps: (() => Promise<unknown> | undefined)[] = [

@@ -40,8 +40,10 @@ async function main(): Promise<number> {
     logLevel,
     log,
   });
+  let stopping = false;
   const signals = onStopSignals(
     (signal) => {
+      stopping = true;
       log.info({ signal }, 'stopping');
       void host.drain().then(() => host.close());
     },
@@ -52,6 +54,9 @@ async function main(): Promise<number> {
     tellReady(environment.readyFd);
     const outcome = await host.closed;
     if (outcome.kind === 'failed') throw outcome.error;
+    return 0;
+  } catch (thrown) {
+    if (!stopping || asTroupeError(thrown).reason !== 'client.closed') throw thrown;
     return 0;
   } finally {
     signals.release();

@@ -212,7 +212,7 @@ export function createWorkerMachine(ports: WorkerPorts) {
       }),
       noteReason: assign({
         reason: ({ context, event }) =>
-          event.type === 'runner.died' || event.type === 'runner.load_failed' || event.type === 'standby.lost'
+          event.type === 'runner.died' || event.type === 'runner.load_failed'
             ? event.reason
             : event.type === 'worker.drain'
               ? event.cause
@@ -349,7 +349,11 @@ export function createWorkerMachine(ports: WorkerPorts) {
               preparing: {
                 entry: 'spawnStandby',
                 after: { loadLimit: 'resting' },
-                on: { 'standby.warmed': 'covering', 'standby.lost': 'resting' },
+                on: {
+                  'standby.warmed': 'covering',
+                  'standby.lost': 'resting',
+                  'standby.drained': 'resting',
+                },
               },
               covering: {
                 entry: ['standbyServes', 'orderStandbyServe', 'orderCover'],
@@ -357,6 +361,7 @@ export function createWorkerMachine(ports: WorkerPorts) {
                   'credits.changed': { actions: ['noteCredits', 'orderStandbyServe'] },
                   'peers.changed': { actions: ['notePeers', 'orderCover'] },
                   'standby.lost': 'resting',
+                  'standby.drained': 'resting',
                 },
               },
               // Without a standby; looks for one again later, since another worker may have made one stable.

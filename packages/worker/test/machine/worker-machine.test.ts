@@ -1,0 +1,357 @@
+/** The worker machine: what it does, and that nothing of it is left untried. */
+import { expect } from 'chai';
+import type { AnyStateNode, AnyTransitionDefinition } from 'xstate';
+import { getAdjacencyMap } from 'xstate/graph';
+import { type WorkerEvent, workerEventTypes } from '../../src/host/worker-events.js';
+import { respawnPauseMs, retryPauseMs, workerStateOf } from '../../src/host/worker-machine.js';
+import { leavesOf, type Move, TimedWorker } from './timed-worker.js';
+
+const served: Move[] = [{ type: 'worker.activate' }, { type: 'runner.loaded' }, { type: 'runner.warmed' }];
+const failed: Move[] = [{ type: 'runner.load_failed', reason: 'no such operator' }];
+const covering: Move[] = [...failed, { type: 'test.standby_found' }, { type: 'standby.warmed' }];
+const died = (blameless = false): Move => ({ type: 'runner.died', reason: 'SIGSEGV', blameless });
+
+function at(moves: readonly Move[], check: (worker: TimedWorker) => void): void {
+  const worker = new TimedWorker();
+  try {
+    check(worker.doAll(moves));
+    expect(worker.errors).to.deep.equal([]);
+  } finally {
+    worker.stop();
+  }
+}
+
+const stateOf = (worker: TimedWorker) => leavesOf(worker.snapshot).join(' ');
+
+describe('worker machine', () => {
+  it('an activation that comes while the model loads is remembered until it is warm', () => {
+    at([], (worker) => {
+      expect(stateOf(worker)).to.equal('loading.starting');
+      worker.do({ type: 'worker.activate' });
+      worker.do({ type: 'runner.loaded' });
+      expect(stateOf(worker)).to.equal('warm.warming');
+      worker.do({ type: 'runner.warmed' });
+      expect(stateOf(worker)).to.equal('serving.unproven');
+      expect(worker.orders).to.deep.equal(['runner order.serve 64']);
+    });
+  });
+
+  it('a warm worker keeps its place without pulling until it is activated', () => {
+    at([{ type: 'runner.loaded' }, { type: 'runner.warmed' }], (worker) => {
+      expect(stateOf(worker)).to.equal('warm.ready');
+      expect(worker.orders).to.deep.equal([]);
+      worker.do({ type: 'worker.activate' });
+      expect(worker.orders).to.deep.equal(['runner order.serve 64']);
+    });
+  });
+
+  it('changed credits reach a serving runner at once, and a loading one when it serves', () => {
+    at([{ type: 'credits.changed', credits: 7 }, ...served], (worker) => {
+      worker.do({ type: 'credits.changed', credits: 9 });
+      expect(worker.orders).to.deep.equal(['runner order.serve 7', 'runner order.serve 9']);
+    });
+  });
+
+  it('a first crash is followed by a new runner without a pause, later ones by growing pauses up to 30 s', () => {
+    expect([1, 2, 3, 4, 20].map(respawnPauseMs)).to.deep.equal([0, 100, 200, 400, 30_000]);
+    expect([0, 1, 2, 30].map(retryPauseMs)).to.deep.equal([1_000, 2_000, 4_000, 30_000]);
+    at([...served, died()], (worker) => {
+      expect(stateOf(worker)).to.equal('loading.pausing');
+      expect([...worker.runners.keys()]).to.deep.equal([]);
+      worker.clock.increment(0);
+      expect(stateOf(worker)).to.equal('loading.starting');
+      worker.doAll([{ type: 'runner.loaded' }, { type: 'runner.warmed' }, died()]);
+      worker.clock.increment(99);
+      expect(stateOf(worker)).to.equal('loading.pausing');
+      worker.clock.increment(1);
+      expect(stateOf(worker)).to.equal('loading.starting');
+    });
+  });
+
+  it('the fourth crash without a minute of health between them means that the version cannot serve', () => {
+    const again: Move[] = [
+      died(),
+      { type: 'test.clock' },
+      { type: 'runner.loaded' },
+      { type: 'runner.warmed' },
+    ];
+    at([...served, ...again, ...again, ...again], (worker) => {
+      expect(workerStateOf(worker.snapshot)).to.equal('serving');
+      worker.do(died());
+      expect(workerStateOf(worker.snapshot)).to.equal('fallback');
+      expect(worker.snapshot.context).to.include({ crashes: 4, reason: 'SIGSEGV' });
+    });
+    at([...served, ...again, ...again, ...again], (worker) => {
+      worker.clock.increment(60_000);
+      worker.do(died());
+      expect(stateOf(worker)).to.equal('loading.pausing');
+    });
+  });
+
+  it('deaths that one request is to blame for are counted, but never held against the version', () => {
+    const again: Move[] = [
+      died(true),
+      { type: 'test.clock' },
+      { type: 'runner.loaded' },
+      { type: 'runner.warmed' },
+    ];
+    at([...served, ...Array.from({ length: 10 }, () => again).flat()], (worker) => {
+      expect(workerStateOf(worker.snapshot)).to.equal('serving');
+      expect(worker.snapshot.context).to.include({ crashes: 10, recentCrashes: 0 });
+    });
+  });
+
+  it('a version that cannot load has its queue covered by the last stable one, and is tried again', () => {
+    at(covering, (worker) => {
+      expect(stateOf(worker)).to.equal('fallback.cover.covering fallback.retry.waiting');
+      expect(worker.started).to.deep.equal(['runner 2', 'standby 1']);
+      expect(worker.orders).to.deep.equal(['standby order.serve 64', 'standby order.cover 2']);
+      worker.clock.increment(1_000);
+      expect(worker.started).to.deep.equal(['runner 2', 'standby 1', 'runner 2']);
+      worker.do({ type: 'worker.activate' });
+      worker.do({ type: 'runner.warmed' });
+      expect(stateOf(worker)).to.equal('serving.unproven');
+      expect(worker.orders.slice(2)).to.deep.equal(['standby order.drain', 'runner order.serve 64']);
+      expect(worker.runners.has('standby'), 'it finishes what it holds').to.equal(true);
+      worker.do({ type: 'standby.drained' });
+      expect(worker.runners.has('standby')).to.equal(false);
+    });
+  });
+
+  it('a version that others serve with itself is not covered by another', () => {
+    at([...covering, { type: 'peers.changed', servedElsewhere: true }], (worker) => {
+      expect(worker.orders.at(-1)).to.equal('standby order.cover nothing');
+      worker.do({ type: 'peers.changed', servedElsewhere: false });
+      expect(worker.orders.at(-1)).to.equal('standby order.cover 2');
+    });
+  });
+
+  it('draining waits for what both its runners hold, and no longer than the bound', () => {
+    const both: Move[] = [
+      ...covering,
+      { type: 'worker.activate' },
+      { type: 'test.clock' },
+      { type: 'runner.warmed' },
+      { type: 'worker.drain', cause: 'told to' },
+    ];
+    at(both, (worker) => {
+      expect(stateOf(worker)).to.equal('draining');
+      worker.do({ type: 'runner.drained' });
+      expect(stateOf(worker)).to.equal('draining');
+      worker.do({ type: 'standby.drained' });
+      expect(stateOf(worker)).to.equal('stopped');
+      expect(worker.runners.size).to.equal(0);
+    });
+    at(both, (worker) => {
+      worker.clock.increment(31_999);
+      expect(stateOf(worker)).to.equal('draining');
+      worker.clock.increment(1);
+      expect(stateOf(worker)).to.equal('stopped');
+      expect(worker.runners.size).to.equal(0);
+    });
+  });
+
+  it('a worker whose machine is stopped leaves no runner behind, in whatever state it is', () => {
+    for (const moves of [[], served, covering, [...covering, { type: 'test.clock' } as const]]) {
+      const worker = new TimedWorker().doAll(moves);
+      expect(worker.runners.size).to.be.greaterThan(0);
+      worker.stop();
+      expect(worker.runners.size).to.equal(0);
+    }
+  });
+});
+
+/**
+ * Who takes what: a decision for every state and event. An event that a state does not take is ignored on purpose,
+ * for the reason beside it.
+ */
+const anywhere = 'anywhere';
+const decisions: Record<
+  WorkerEvent['type'],
+  { readonly takenIn: readonly string[] | typeof anywhere; readonly ignoredBecause: string }
+> = {
+  'worker.activate': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
+  'credits.changed': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
+  'peers.changed': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
+  'worker.drain': {
+    takenIn: ['loading', 'warm', 'serving', 'fallback'],
+    ignoredBecause: 'it drains already, or has',
+  },
+  'runner.loaded': {
+    takenIn: ['loading.starting'],
+    ignoredBecause: 'a retry in fallback waits for warmed, and elsewhere it is a word that came late',
+  },
+  'runner.warmed': {
+    takenIn: ['warm.warming', 'fallback.retry.trying'],
+    ignoredBecause: 'nothing waits for it: the runner was warm already, or is one that goes',
+  },
+  'runner.load_failed': {
+    takenIn: ['loading.starting', 'warm.warming', 'fallback.retry.trying'],
+    ignoredBecause: 'a warm runner has loaded, and one that goes is not missed',
+  },
+  'runner.proven': {
+    takenIn: ['serving.unproven'],
+    ignoredBecause: 'it is proven already, or does not serve',
+  },
+  'runner.drained': {
+    takenIn: ['draining'],
+    ignoredBecause: 'nobody asked; its end is told as a death',
+  },
+  'runner.died': {
+    takenIn: ['loading.starting', 'warm', 'serving', 'fallback.retry.trying', 'draining'],
+    ignoredBecause: 'there is no runner',
+  },
+  'standby.warmed': {
+    takenIn: ['fallback.cover.preparing'],
+    ignoredBecause: 'nothing waits for it: it covers already, or is not needed any more',
+  },
+  'standby.lost': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
+  'standby.drained': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
+};
+
+const samples: Record<WorkerEvent['type'], WorkerEvent> = {
+  'worker.activate': { type: 'worker.activate' },
+  'worker.drain': { type: 'worker.drain', cause: 'told to' },
+  'credits.changed': { type: 'credits.changed', credits: 7 },
+  'peers.changed': { type: 'peers.changed', servedElsewhere: true },
+  'runner.loaded': { type: 'runner.loaded' },
+  'runner.warmed': { type: 'runner.warmed' },
+  'runner.load_failed': { type: 'runner.load_failed', reason: 'no such operator' },
+  'runner.proven': { type: 'runner.proven' },
+  'runner.drained': { type: 'runner.drained' },
+  'runner.died': { type: 'runner.died', reason: 'SIGSEGV', blameless: false },
+  'standby.warmed': { type: 'standby.warmed' },
+  'standby.lost': { type: 'standby.lost', reason: 'SIGSEGV' },
+  'standby.drained': { type: 'standby.drained' },
+};
+
+/** A state of the exploration: the moves that lead to it. */
+interface Explored {
+  readonly status: 'active';
+  readonly output: undefined;
+  readonly error: undefined;
+  readonly moves: readonly Move[];
+  readonly key: string;
+  readonly possible: readonly Move[];
+  readonly leaves: readonly string[];
+}
+
+const longestPath = 14;
+
+describe('worker machine, generated paths on a simulated clock', function () {
+  this.timeout(120_000);
+  const taken = new Set<string>();
+  const reached = new Map<string, readonly Move[]>();
+  const failures: unknown[] = [];
+  let all: Map<string, AnyTransitionDefinition>;
+
+  /** A transition by its place: definitions differ from machine to machine. */
+  const nameOf = (transition: AnyTransitionDefinition): string => {
+    const siblings = transition.source.transitions.get(transition.eventType) ?? [];
+    const always = transition.source.always ?? [];
+    const list = transition.eventType === '' ? always : siblings;
+    return `${transition.source.id} on ${transition.eventType || 'always'} #${list.findIndex((other) => other.target?.[0]?.id === transition.target?.[0]?.id && String(other.guard) === String(transition.guard))}`;
+  };
+
+  function collect(node: AnyStateNode, into: Map<string, AnyTransitionDefinition>): void {
+    for (const list of node.transitions.values()) for (const one of list) into.set(nameOf(one), one);
+    for (const one of node.always ?? []) into.set(nameOf(one), one);
+    for (const child of Object.values(node.states)) collect(child, into);
+  }
+
+  function explore(moves: readonly Move[]): Explored {
+    const worker = new TimedWorker().doAll(moves);
+    try {
+      for (const transition of worker.transitions) taken.add(nameOf(transition));
+      failures.push(...worker.errors);
+      const { context } = worker.snapshot;
+      const leaves = leavesOf(worker.snapshot);
+      const key = JSON.stringify([
+        leaves,
+        context.activated,
+        Math.min(context.recentCrashes, 4),
+        context.runnerPulls,
+        context.standbyPulls,
+        [...worker.runners.keys()].sort(),
+        // Which timer is next decides what the next move of the clock does; far ones differ too little to matter.
+        worker.clock.pending().map((ms) => Math.min(3_000, Math.ceil(ms / 500) * 500)),
+      ]);
+      for (const leaf of leaves) if (!reached.has(leaf)) reached.set(leaf, moves);
+      return {
+        status: 'active',
+        output: undefined,
+        error: undefined,
+        moves,
+        key,
+        possible: moves.length >= longestPath ? [] : worker.possible(),
+        leaves,
+      };
+    } finally {
+      worker.stop();
+    }
+  }
+
+  const logic = {
+    getInitialSnapshot: () => explore([]),
+    transition: (state: Explored, event: Move) => explore([...state.moves, event]),
+    getPersistedSnapshot: (state: Explored) => state,
+  };
+  let configurations: Explored[];
+
+  before(() => {
+    const adjacency = getAdjacencyMap(logic, {
+      events: (state: Explored) => [...state.possible],
+      serializeState: (state: Explored) => state.key,
+      serializeEvent: (event: Move) => JSON.stringify(event),
+      limit: 50_000,
+    });
+    configurations = Object.values(adjacency).map((entry) => (entry as { state: Explored }).state);
+    const worker = new TimedWorker();
+    all = new Map();
+    collect(worker.actor.logic.root, all);
+    worker.stop();
+  });
+
+  it('take every transition at least once', () => {
+    const missed = [...all.keys()].filter((name) => !taken.has(name));
+    expect(missed).to.deep.equal([]);
+    expect(all.size).to.be.greaterThan(40);
+    expect(failures).to.deep.equal([]);
+  });
+
+  it('reach every state', () => {
+    const worker = new TimedWorker();
+    const leaves: string[] = [];
+    const walk = (node: AnyStateNode) => {
+      const children = Object.values(node.states);
+      if (children.length === 0) leaves.push(node.path.join('.'));
+      for (const child of children) walk(child);
+    };
+    walk(worker.actor.logic.root);
+    worker.stop();
+    expect([...reached.keys()].sort()).to.deep.equal(leaves.sort());
+  });
+
+  it('find every event taken, or ignored on purpose, in every state', () => {
+    expect(Object.keys(decisions).sort(), 'a decision for every event').to.deep.equal(
+      [...workerEventTypes].sort(),
+    );
+    const surprises = new Set<string>();
+    for (const { moves, leaves } of configurations) {
+      const worker = new TimedWorker().doAll(moves);
+      for (const type of workerEventTypes) {
+        const { takenIn } = decisions[type];
+        const active = !leaves.includes('stopped');
+        const wanted =
+          active &&
+          (takenIn === anywhere ||
+            leaves.some((leaf) => takenIn.some((place) => leaf === place || leaf.startsWith(`${place}.`))));
+        // A machine that is done is sent nothing; `can` does not look at that.
+        const can = worker.snapshot.status === 'active' && worker.snapshot.can(samples[type]);
+        if (can !== wanted) surprises.add(`${leaves.join(' + ')}: ${type} is ${can ? 'taken' : 'ignored'}`);
+      }
+      worker.stop();
+    }
+    expect([...surprises]).to.deep.equal([]);
+  });
+});
