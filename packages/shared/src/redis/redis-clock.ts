@@ -24,7 +24,7 @@ export class RedisClock {
     this.#takenAtMs = this.#monotonicMs();
   }
 
-  /** Drops the estimate: the next connection may be to another server. */
+  /** Drops the estimate. */
   forget(): void {
     this.#redisMs = undefined;
   }

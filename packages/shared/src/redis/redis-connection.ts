@@ -1,6 +1,6 @@
 /**
  * One connection to Redis under both stores: every call is answered within the command timeout, or rejects with
- * `redis.unreachable`, and a write that was given up never happens later (S1, S2 in `redis-script.ts`).
+ * `redis.unreachable`, and no write runs later than that (S1, S2 in `redis-script.ts`).
  * Made by `connectRedis`; the only file that runs ioredis. Knows nothing of leases or models.
  */
 import { Redis, type RedisOptions } from 'ioredis';
@@ -66,7 +66,8 @@ function redisOptions(settings: RedisConnectionSettings) {
     // At 0 each lost connection rejects what was under way at once. At 1 or more, together with the line above,
     // ioredis 6.0.0 forgets those promises and they never settle.
     maxRetriesPerRequest: 0,
-    commandTimeout: commandTimeoutMs,
+    // For the handshake. Calls of ours have their own limit, which must be the first to strike (S2).
+    commandTimeout: 2 * commandTimeoutMs,
     // A frozen server keeps its connections: without this one they would pile up commands that nobody waits for.
     socketTimeout: 2 * commandTimeoutMs,
     connectTimeout: 2 * commandTimeoutMs,
@@ -87,6 +88,7 @@ export class IoredisConnection implements RedisConnection {
   readonly #defined = new Set<string>();
   #holders = 0;
   #opened = false;
+  #up = false;
   #closing: Promise<void> | undefined;
   #lastTrouble: string | undefined;
 
@@ -98,7 +100,7 @@ export class IoredisConnection implements RedisConnection {
     this.#redact = createRedactor(settings.address.password);
     this.#redis = new Redis(redisOptions(settings));
     this.#redis.on('error', (error: unknown) => this.#onError(error));
-    this.#redis.on('close', () => this.#clock.forget());
+    this.#redis.on('close', () => this.#onClose());
     this.#redis.on('ready', () => this.#onReady());
   }
 
@@ -195,10 +197,13 @@ export class IoredisConnection implements RedisConnection {
     let timer: NodeJS.Timeout | undefined;
     const sent = (async () => send())();
     const expired = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(this.#unreachable(`did not answer within ${this.commandTimeoutMs} ms`)),
-        Math.max(0, until - performance.now()),
-      );
+      const check = () => {
+        const leftMs = until - performance.now();
+        // A timer may fire early, by as much as its turn of the loop had taken before; S2 needs the whole time.
+        if (leftMs > 0) timer = setTimeout(check, leftMs);
+        else reject(this.#unreachable(`did not answer within ${this.commandTimeoutMs} ms`));
+      };
+      check();
     });
     try {
       return await Promise.race([sent, expired]);
@@ -237,8 +242,16 @@ export class IoredisConnection implements RedisConnection {
     this.#lastTrouble = text;
   }
 
+  #onClose(): void {
+    this.#clock.forget(); // the next connection may be to another server
+    if (!this.#up || this.#closing !== undefined) return;
+    this.#up = false;
+    this.#settings.log?.warn({ address: this.address }, 'redis connection lost');
+  }
+
   #onReady(): void {
     this.#lastTrouble = undefined;
+    this.#up = true;
     if (!this.#opened) return;
     this.#settings.log?.info({ address: this.address }, 'redis connection is back');
     this.#refreshClock();

@@ -4,8 +4,9 @@
  * Invariants, cited in the scripts and in the titles of tests:
  *  S1  A write runs once or not at all. ioredis resends nothing, and sends a script again only where Redis answered
  *      that it does not know it, that is, has not run it.
- *  S2  A write whose caller was told `redis.unreachable` does not happen afterwards: ARGV[1] is the last moment, on
- *      Redis' clock, at which it may run. (It may have happened before: the answer can be what was lost.)
+ *  S2  A write runs before its command timeout is over or not at all, wherever it waited: ARGV[1] is that moment on
+ *      Redis' clock. A caller that was told 'did not answer in time' knows that it will not happen any more. (It may
+ *      have happened: the answer can be what was lost. A cut connection is told at once, the rest of the time runs.)
  *  S3  Checks of token, epoch and revision stand in the script that writes.
  *  S4  JSON stays text: Lua takes the one number in front of it by a pattern and never decodes the rest, because
  *      cjson turns `[]` into `{}` and rounds numbers. The number stands first for that reason.
@@ -31,7 +32,7 @@ local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 `;
 
 const deadline = `
-if now > tonumber(ARGV[1]) then return {'${lateMark}', int(now)} end
+if now >= tonumber(ARGV[1]) then return {'${lateMark}', int(now)} end
 `;
 
 /** A script that only reads. It finds Redis' time in milliseconds in `now`. */
@@ -39,7 +40,7 @@ export function readScript(name: string, keyCount: number, body: string): RedisS
   return { name, keyCount, lua: prelude + body, writes: false };
 }
 
-/** A script that writes: as `readScript`, and refuses to run after ARGV[1]. Its own arguments begin at ARGV[2]. */
+/** A script that writes: as `readScript`, and refuses to run from ARGV[1] on. Its own arguments begin at ARGV[2]. */
 export function writeScript(name: string, keyCount: number, body: string): RedisScript {
   return { name, keyCount, lua: prelude + deadline + body, writes: true };
 }
