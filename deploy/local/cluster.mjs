@@ -30,7 +30,7 @@ const stages = /** @type {const} */ ({ host: 1, coordinator: 2, NATS: 3, Redis: 
  * @property {import('./guard-client.mjs').Guard} guard
  * @property {import('./progress.mjs').Progress} progress
  * @property {AbortSignal} signal asks for the end, also in the middle of the start
- * @property {(root: string) => TroupeProcess[]} [processes] in place of Troupe's own
+ * @property {typeof troupeProcesses} [processes] in place of Troupe's own
  */
 /**
  * @typedef {object} Cluster
@@ -48,9 +48,10 @@ export function localHostName(name = hostname()) {
 /**
  * Coordinator and host, in the order of their start.
  * @param {string} root
+ * @param {NodeJS.ProcessEnv} env
  * @returns {TroupeProcess[]}
  */
-export function troupeProcesses(root) {
+export function troupeProcesses(root, env) {
   return [
     {
       name: 'coordinator',
@@ -70,10 +71,18 @@ export function troupeProcesses(root) {
         `--name=${localHostName()}`,
       ],
       stage: stages.host,
-      graceMs: 35_000, // its own bound is 30 s
+      graceMs: drainBoundMs(env) + 5_000,
       readyMs: 30_000,
     },
   ];
+}
+
+/**
+ * The host's own bound; what is wrong with the setting, the host itself says.
+ * @param {NodeJS.ProcessEnv} env
+ */
+function drainBoundMs(env) {
+  return Number(env.TROUPE_DRAIN_BOUND_MS) || 30_000;
 }
 
 /**
@@ -162,7 +171,7 @@ export function createCluster(context) {
         });
         redis = `redis://127.0.0.1:${port}`;
       }
-      for (const troupeProcess of (context.processes ?? troupeProcesses)(root)) {
+      for (const troupeProcess of (context.processes ?? troupeProcesses)(root, env)) {
         await startOne({ ...troupeProcess, env: childEnv({ NATS_URL: nats, REDIS_URL: redis }) });
       }
       return { nats, redis, namespace: env.TROUPE_NAMESPACE || 'troupe' };

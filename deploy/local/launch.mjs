@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createCluster, localHostName, removeClusterFile, writeClusterFile } from './cluster.mjs';
+import { reportEarlyEnd } from './exit-code.mjs';
 import { Interrupted, SetupFault } from './fault.mjs';
 import { helpText, parseFlags } from './flags.mjs';
 import { startGuard } from './guard-client.mjs';
@@ -19,7 +20,7 @@ import { formatDoors, formatJson, formatReport, proofFault, withoutPassword } fr
 import { repositoryRoot } from './root.mjs';
 import { findCommand, searchFolders } from './servers.mjs';
 import { ensureSetUp } from './setup.mjs';
-import { interruptedExitCode, watchStopSignals } from './stop-signals.mjs';
+import { watchStopSignals } from './stop-signals.mjs';
 
 /** How long a start waits for the end of one whose launcher was killed; its host drains within this. */
 const predecessorMs = 90_000;
@@ -31,7 +32,7 @@ const predecessorMs = 90_000;
  * @property {NodeJS.ProcessEnv} env
  * @property {NodeJS.WriteStream} stdout
  * @property {NodeJS.WriteStream} stderr
- * @property {(root: string) => import('./cluster.mjs').TroupeProcess[]} [processes] in place of Troupe's own, for tests
+ * @property {typeof import('./cluster.mjs').troupeProcesses} [processes] in place of Troupe's own, for tests
  * @property {(context: Parameters<typeof runProof>[0]) => Promise<import('./prove.mjs').ProofResult>} [proof] likewise
  * @property {typeof ensureSetUp} [setUp] likewise
  */
@@ -63,11 +64,7 @@ export async function launch(context) {
   try {
     return await launchLocked(context, flags.options, progress, signals);
   } catch (error) {
-    if (error instanceof Interrupted) return interruptedExitCode(error.reason);
-    if (!(error instanceof SetupFault)) throw error;
-    if (error.detail) progress.line(error.detail);
-    progress.line(`troupe: ${error.message}`);
-    return error.exitCode;
+    return reportEarlyEnd(error, progress.line);
   } finally {
     signals.dispose();
   }

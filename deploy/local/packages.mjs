@@ -106,6 +106,8 @@ export function npmFault(verb, code, output) {
     return 'the packages could not be installed: this user may not write to node_modules';
   if (/\bE40[13]\b/.test(output))
     return 'the packages could not be fetched: the npm registry refused access (see `npm config get registry`)';
+  if (/\bEUSAGE\b/.test(output))
+    return 'the packages could not be installed: package.json and package-lock.json disagree; run `npm install`';
   if (/\bEINTEGRITY\b/.test(output))
     return 'the packages could not be installed: a download is damaged; run `npm cache verify`, then try again';
   return `the packages could not be installed: npm ${verb} ended with code ${code}`;

@@ -49,7 +49,7 @@ export function createProgress(stream, options = {}) {
         () => {
           if (elapsedMs() < quietMs) return;
           if (animate) {
-            const width = Math.max(20, stream.columns ?? 80) - 1;
+            const width = Math.max(20, stream.columns || 80) - 1;
             const shown = `${frames[frame++ % frames.length]} ${current} (${seconds(elapsedMs())})`.slice(
               0,
               width,

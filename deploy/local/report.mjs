@@ -53,10 +53,9 @@ Proof: ${proof.answered} of ${proof.requests} iris flowers classified through th
 /** @param {ReportFacts} facts */
 export function formatDoors(facts) {
   const { addresses, root } = facts;
-  const own = addresses.namespace !== 'troupe';
+  // In the clone, the SDK and the command line find the cluster by .troupe/cluster.json.
   const go = `cd ${shellWord(root)} && `;
   const nats = withoutPassword(addresses.nats) === addresses.nats ? shellWord(addresses.nats) : '"$NATS_URL"';
-  const settings = `NATS_URL=${nats} ${own ? `TROUPE_NAMESPACE=${shellWord(addresses.namespace)} ` : ''}`;
   const subject = `${addresses.namespace}.infer.iris`;
   const body = '{"inputs":[{"name":"input","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}';
   const sdk =
@@ -70,10 +69,10 @@ export function formatDoors(facts) {
     'Ask it yourself: each line works in any other terminal.',
     '',
     '  Client SDK',
-    `    ${go}${settings}node --input-type=module -e "${sdk}"`,
+    `    ${go}node --input-type=module -e "${sdk}"`,
     '',
     '  Command line',
-    `    ${go}${settings}npx troupe infer iris --input '[[5.1,3.5,1.4,0.2]]'`,
+    `    ${go}npx troupe infer iris --input '[[5.1,3.5,1.4,0.2]]'`,
     '',
     `  Plain NATS${facts.hasNatsCli ? '' : ' (with the `nats` command line, which is not installed here)'}`,
     `    nats request --server ${nats} ${subject} '${body}'`,
@@ -82,7 +81,7 @@ export function formatDoors(facts) {
     lines.push(
       '',
       '  Plain NATS, without it',
-      `    ${go}${settings}node --input-type=module -e ${shellWord(bare)}`,
+      `    ${go}NATS_URL=${nats} node --input-type=module -e ${shellWord(bare)}`,
     );
   }
   return `${lines.join('\n')}\n`;

@@ -8,13 +8,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Interrupted, SetupFault } from './fault.mjs';
+import { interruptedExitCode, reportEarlyEnd } from './exit-code.mjs';
+import { Interrupted } from './fault.mjs';
 import { startGuard } from './guard-client.mjs';
 import { identify, runIdVariable, sendSignal, sweepRun, waitUntilGone } from './processes.mjs';
 import { createProgress } from './progress.mjs';
 import { repositoryRoot } from './root.mjs';
 import { ensureSetUp } from './setup.mjs';
-import { interruptedExitCode, watchStopSignals } from './stop-signals.mjs';
+import { watchStopSignals } from './stop-signals.mjs';
 
 /** Between the last test and mocha's own end: what is still open then is a leak of the suite's. */
 const lingerMs = 15_000;
@@ -66,11 +67,7 @@ export async function runTests({ root = repositoryRoot, argv, env, stdout, stder
     if (signals.stop.aborted) return interruptedExitCode(String(signals.stop.reason));
     return counts.failed === 0 ? 0 : 1;
   } catch (error) {
-    if (error instanceof Interrupted) return interruptedExitCode(error.reason);
-    if (!(error instanceof SetupFault)) throw error;
-    if (error.detail) progress.line(error.detail);
-    progress.line(`troupe: ${error.message}`);
-    return error.exitCode;
+    return reportEarlyEnd(error, progress.line);
   } finally {
     await guard.dismiss();
     rmSync(folder, { recursive: true, force: true });

@@ -56,11 +56,3 @@ export function watchStopSignals({ onStop, onHurry, env = process.env } = {}) {
     },
   };
 }
-
-/**
- * Exit code of a run that a signal ended before it was done, as shells have it.
- * @param {string} reason
- */
-export function interruptedExitCode(reason) {
-  return { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }[reason] ?? 143;
-}

@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { sendSignal } from '../../deploy/local/processes.mjs';
+import { startNats } from '../harness/nats-server.js';
+import { startRedis } from '../harness/redis-server.js';
 import { waitUntil } from '../harness/wait-until.js';
 import { declareEnds, declareGuardEnds, type EndsContext } from './ends.js';
 import { launchCluster } from './launched.js';
@@ -46,6 +48,33 @@ describe('the launcher, on stand-ins for coordinator and host', function () {
       await launched.expectNothingLeft(8_000);
     } finally {
       await launched.destroy();
+    }
+  });
+
+  it('given NATS_URL and REDIS_URL, it uses those servers, and leaves them as they are', async () => {
+    const [nats, redis] = await Promise.all([startNats(), startRedis()]);
+    try {
+      const launched = await launchCluster({
+        cwd: clone.root,
+        env: { NATS_URL: nats.url, REDIS_URL: redis.url, TROUPE_NAMESPACE: 'staging' },
+      });
+      try {
+        const file = JSON.parse(readFileSync(join(clone.root, '.troupe/cluster.json'), 'utf8'));
+        expect(file).to.deep.equal({
+          nats: nats.url,
+          redis: redis.url,
+          namespace: 'staging',
+          pid: launched.launcher.pid,
+        });
+        expect(existsSync(join(clone.root, '.troupe/data/nats'))).to.equal(false);
+        sendSignal(launched.npm.pid, 'SIGTERM');
+        await launched.expectNothingLeft(20_000);
+        expect(clone.notes()).to.include.members(drained);
+      } finally {
+        await launched.destroy();
+      }
+    } finally {
+      await Promise.all([nats.stop(), redis.stop()]);
     }
   });
 
