@@ -1,7 +1,8 @@
 /** Properties of the planner over generated clusters. */
+
+import type { ModelRecord, RegistrySnapshot, WorkerReport } from '@troupe/shared';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { ModelRecord, RegistrySnapshot, WorkerReport } from '@troupe/shared';
 import { versionKey } from '../src/control/worker-key.js';
 import { type HostShape, modelRecord, registrySnapshot, workerReport } from './simulated/registry-fixture.js';
 import { SimulatedCluster } from './simulated/simulated-cluster.js';
@@ -11,7 +12,11 @@ const hostNames = ['h1', 'h2', 'h3', 'h4'];
 
 const arbitraryModel = (name: string): fc.Arbitrary<ModelRecord> =>
   fc
-    .record({ replicas: fc.integer({ min: 1, max: 4 }), stable: fc.integer({ min: 1, max: 2 }), canary: fc.boolean() })
+    .record({
+      replicas: fc.integer({ min: 1, max: 4 }),
+      stable: fc.integer({ min: 1, max: 2 }),
+      canary: fc.boolean(),
+    })
     .map(({ replicas, stable, canary }) =>
       modelRecord(name, {
         versions: [1, 2, 3],
@@ -38,7 +43,7 @@ const arbitraryWorkers = (devices: readonly string[]): fc.Arbitrary<WorkerReport
     )
     .map((workers) =>
       workers.map(({ model, version, device, state }) => {
-        const { servingVersion, ...report } = workerReport(model, version, device);
+        const { servingVersion: _, ...report } = workerReport(model, version, device);
         return { ...report, state, ...(state === 'serving' ? { servingVersion: version } : {}) };
       }),
     );
@@ -147,7 +152,9 @@ describe('the planner, over generated clusters', () => {
           cluster.settle(registry);
           for (const model of Object.values(registry.models)) {
             for (const version of new Set(Object.values(model.labels))) {
-              const workers = cluster.workers().filter((w) => w.model === model.name && w.version === version);
+              const workers = cluster
+                .workers()
+                .filter((w) => w.model === model.name && w.version === version);
               expect(workers.length).to.equal(Math.min(model.replicas, hostCount * deviceCount));
               const perHost = [...cluster.shapes.keys()].map(
                 (name) => workers.filter((worker) => worker.host === name).length,
@@ -168,7 +175,8 @@ describe('the planner, over generated clusters', () => {
         cluster.settle(registry);
         const counts = Object.values(registry.models).flatMap((model) =>
           [...new Set(Object.values(model.labels))].map(
-            (version) => cluster.workers().filter((w) => w.model === model.name && w.version === version).length,
+            (version) =>
+              cluster.workers().filter((w) => w.model === model.name && w.version === version).length,
           ),
         );
         if (counts.includes(0)) expect(Math.max(0, ...counts)).to.be.at.most(1);
@@ -179,51 +187,63 @@ describe('the planner, over generated clusters', () => {
 
   it('leaves the well placed where they are when a host comes or dies (P6)', () => {
     fc.assert(
-      fc.property(arbitraryRegistry, fc.integer({ min: 2, max: 4 }), fc.boolean(), (registry, hostCount, dies) => {
-        const shape = { devices: ['cpu:0', 'cpu:1'], slots: 30 };
-        const names = hostNames.slice(0, hostCount);
-        const cluster = new SimulatedCluster(Object.fromEntries(names.map((name) => [name, shape])));
-        cluster.settle(registry);
-        const before = cluster.workers();
-        if (dies) cluster.shapes.delete('h1');
-        else cluster.shapes.set('h9', shape);
-        cluster.settle(registry);
-        const after = new Set(cluster.workers().map((w) => `${w.host}/${w.device}/${versionKey(w)}`));
-        for (const worker of before) {
-          if (dies && worker.host === 'h1') continue;
-          const doubled = before.some(
-            (other) => other !== worker && other.host === worker.host && versionKey(other) === versionKey(worker),
-          );
-          // Two of one version on a host are not well placed once another host has room.
-          if (!doubled) expect([...after]).to.include(`${worker.host}/${worker.device}/${versionKey(worker)}`);
-        }
-      }),
+      fc.property(
+        arbitraryRegistry,
+        fc.integer({ min: 2, max: 4 }),
+        fc.boolean(),
+        (registry, hostCount, dies) => {
+          const shape = { devices: ['cpu:0', 'cpu:1'], slots: 30 };
+          const names = hostNames.slice(0, hostCount);
+          const cluster = new SimulatedCluster(Object.fromEntries(names.map((name) => [name, shape])));
+          cluster.settle(registry);
+          const before = cluster.workers();
+          if (dies) cluster.shapes.delete('h1');
+          else cluster.shapes.set('h9', shape);
+          cluster.settle(registry);
+          const after = new Set(cluster.workers().map((w) => `${w.host}/${w.device}/${versionKey(w)}`));
+          for (const worker of before) {
+            if (dies && worker.host === 'h1') continue;
+            const doubled = before.some(
+              (other) =>
+                other !== worker && other.host === worker.host && versionKey(other) === versionKey(worker),
+            );
+            // Two of one version on a host are not well placed once another host has room.
+            if (!doubled)
+              expect([...after]).to.include(`${worker.host}/${worker.device}/${versionKey(worker)}`);
+          }
+        },
+      ),
       runs,
     );
   });
 
   it('never leaves a label without an answering version while a new one loads', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 8 }), fc.boolean(), (replicas, slots, fails) => {
-        const cluster = new SimulatedCluster({
-          h1: { devices: ['cpu:0', 'cpu:1'], slots },
-          h2: { devices: ['cpu:0', 'cpu:1'], slots },
-        });
-        const at = (stable: number) =>
-          registrySnapshot([modelRecord('ash', { versions: [1, 2], labels: { stable }, replicas })]);
-        cluster.settle(at(1));
-        if (fails) cluster.broken.add('ash/2');
-        for (let round = 0; round < 20; round += 1) {
-          cluster.round(at(2));
-          const stable = cluster.routes.get('ash')?.labels['stable'];
-          const answering = cluster
-            .workers()
-            .filter((worker) => worker.version === stable && worker.state === 'serving');
-          expect(answering.length, `workers of version ${stable} in round ${round}`).to.be.at.least(1);
-          if (fails) expect(stable).to.equal(1);
-        }
-        if (!fails && slots > 1) expect(cluster.routes.get('ash')?.labels['stable']).to.equal(2);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 3 }),
+        fc.integer({ min: 1, max: 8 }),
+        fc.boolean(),
+        (replicas, slots, fails) => {
+          const cluster = new SimulatedCluster({
+            h1: { devices: ['cpu:0', 'cpu:1'], slots },
+            h2: { devices: ['cpu:0', 'cpu:1'], slots },
+          });
+          const at = (stable: number) =>
+            registrySnapshot([modelRecord('ash', { versions: [1, 2], labels: { stable }, replicas })]);
+          cluster.settle(at(1));
+          if (fails) cluster.broken.add('ash/2');
+          for (let round = 0; round < 20; round += 1) {
+            cluster.round(at(2));
+            const stable = cluster.routes.get('ash')?.labels.stable;
+            const answering = cluster
+              .workers()
+              .filter((worker) => worker.version === stable && worker.state === 'serving');
+            expect(answering.length, `workers of version ${stable} in round ${round}`).to.be.at.least(1);
+            if (fails) expect(stable).to.equal(1);
+          }
+          if (!fails && slots > 1) expect(cluster.routes.get('ash')?.labels.stable).to.equal(2);
+        },
+      ),
       runs,
     );
   });

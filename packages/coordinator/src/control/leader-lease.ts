@@ -2,8 +2,9 @@
  * The leader lease of a coordinator: runs the leader machine on a lease store. Owned by `coordinator.ts`, which
  * starts the control loop when elected and stops it when deposed.
  */
-import { createActor, fromPromise } from 'xstate';
+
 import type { LeaseStore, Log } from '@troupe/shared';
+import { createActor, fromPromise } from 'xstate';
 import { leaderMachine, type TimedCampaign, type TimedRenewal } from './leader-machine.js';
 
 /** A clock for the machine: the system's, or XState's simulated one. */

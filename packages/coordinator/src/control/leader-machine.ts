@@ -16,8 +16,9 @@
  * - `resigning`: gives the lease back. Ends with the store's answer, or with its failure: then the TTL ends it.
  * - `stopped`: final.
  */
-import { assign, emit, fromPromise, type PromiseActorLogic, setup } from 'xstate';
+
 import type { CampaignOutcome } from '@troupe/shared';
+import { assign, emit, fromPromise, type PromiseActorLogic, setup } from 'xstate';
 
 /** A campaign's outcome, with the local time at which it was sent. */
 export interface TimedCampaign {

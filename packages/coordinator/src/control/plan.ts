@@ -120,7 +120,9 @@ export function plan(
   const settled = [...placements.values()].every(({ targets }) =>
     targets.every(({ existing }) => existing !== undefined && answers(existing)),
   );
-  const removedRoutes = [...context.previousRoutes.keys()].filter((model) => !(model in desired.models)).sort();
+  const removedRoutes = [...context.previousRoutes.keys()]
+    .filter((model) => !(model in desired.models))
+    .sort();
   return {
     commands,
     routes,
@@ -250,7 +252,8 @@ function place(
     commands.push({ host, command: { kind: 'assign', assignment } });
     return;
   }
-  if (existing.state === 'warm') commands.push({ host, command: { kind: 'activate', model, device, version } });
+  if (existing.state === 'warm')
+    commands.push({ host, command: { kind: 'activate', model, device, version } });
   if (existing.credits !== context.credits) {
     commands.push({ host, command: { kind: 'credits', model, version, device, credits: context.credits } });
   }

@@ -104,7 +104,7 @@ export function planRoute(
     const route = planRouteVersion(model, version, placements, hosts, context);
     if (route !== undefined) versions[String(version)] = route;
   }
-  const stable = labels['stable'];
+  const stable = labels.stable;
   return {
     epoch: context.epoch,
     model: model.name,

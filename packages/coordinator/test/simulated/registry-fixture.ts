@@ -50,7 +50,11 @@ export function registrySnapshot(
   models: readonly ModelRecord[],
   hostSettings: RegistrySnapshot['hostSettings'] = {},
 ): RegistrySnapshot {
-  return { revision: 1, models: Object.fromEntries(models.map((model) => [model.name, model])), hostSettings };
+  return {
+    revision: 1,
+    models: Object.fromEntries(models.map((model) => [model.name, model])),
+    hostSettings,
+  };
 }
 
 export function workerReport(

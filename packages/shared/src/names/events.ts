@@ -15,6 +15,8 @@ export const EventKind = {
   ModelLabelled: 'model.labelled',
   ModelDeleted: 'model.deleted',
   HostScaled: 'host.scaled',
+  /** An admin changed what is wanted (replicas, slots, a retry): the leader plans anew. */
+  RegistryChanged: 'registry.changed',
   RouteChanged: 'route.changed',
   RequestStrike: 'request.strike',
   RequestDead: 'request.dead',
