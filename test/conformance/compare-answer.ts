@@ -34,7 +34,7 @@ function equalBits(got: Tensor, want: Tensor): boolean {
 
 function floatsOf({ datatype, data }: Tensor): Float32Array | Float64Array | undefined {
   if (!(data instanceof Uint8Array)) return undefined;
-  const aligned = data.slice().buffer;
+  const aligned = new Uint8Array(data).buffer;
   if (datatype === 'FP16') return fromHalfArray(new Uint16Array(aligned));
   if (datatype === 'FP32') return new Float32Array(aligned);
   return datatype === 'FP64' ? new Float64Array(aligned) : undefined;

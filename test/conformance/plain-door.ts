@@ -87,7 +87,7 @@ export function readAnswer(payload: Buffer, jsonLength: number | undefined): Pla
 
 /** Integers that `JSON.parse` would round stand as strings, which `BigInt` reads. Strings of the text stay as they are. */
 function quoteLongIntegers(text: string): string {
-  return text.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g, (token) =>
+  return text.replace(/"(?:[^"\\]|\\.)*"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g, (token) =>
     token.startsWith('"') ? token : `"${token}"`,
   );
 }

@@ -82,7 +82,7 @@ function readFields(bytes: Uint8Array): Fields {
         readAll(() => fields.int64s.push(BigInt(reader.int64())));
         break;
       case 9:
-        fields.raw = reader.bytes().slice();
+        fields.raw = new Uint8Array(reader.bytes()); // a copy: `slice()` of a Buffer is none
         break;
       case 10:
         readAll(() => fields.doubles.push(reader.double()));

@@ -60,7 +60,7 @@ function outputOf(tensor: Tensor): OutputTensor {
   const { datatype, shape } = tensor;
   if (isStrings(tensor.data)) return { data: tensor.data, shape, datatype: 'BYTES' };
   // A copy: the bytes lie in the connection's buffer among other messages, and who gets a typed array may transfer it.
-  const data = viewAs(datatype as NumericDatatype, tensor.data.slice());
+  const data = viewAs(datatype as NumericDatatype, new Uint8Array(tensor.data));
   return { data, shape, datatype: datatype as Exclude<Datatype, 'BYTES'> } as OutputTensor;
 }
 

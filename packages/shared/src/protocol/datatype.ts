@@ -83,7 +83,8 @@ const constructors = {
  */
 export function viewAs<D extends NumericDatatype>(datatype: D, bytes: Uint8Array): DatatypeArrays[D] {
   const size = datatypeBytes[datatype];
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // Not `slice()`: that of a Buffer copies nothing.
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   const array = new constructors[datatype](
     aligned.buffer as ArrayBuffer,
     aligned.byteOffset,

@@ -69,5 +69,5 @@ export async function runGoldenCases(
 
 /** A tensor with memory of its own: a run may give its inputs' buffers away. */
 function copyTensor(tensor: Tensor): Tensor {
-  return tensor.data instanceof Uint8Array ? { ...tensor, data: tensor.data.slice() } : tensor;
+  return tensor.data instanceof Uint8Array ? { ...tensor, data: new Uint8Array(tensor.data) } : tensor;
 }

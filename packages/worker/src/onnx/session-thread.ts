@@ -55,7 +55,7 @@ async function run(order: Extract<SessionOrder, { kind: 'run' }>): Promise<void>
 function ownBuffer(tensor: Tensor): Tensor {
   const { data } = tensor;
   if (!(data instanceof Uint8Array) || data.byteLength === data.buffer.byteLength) return tensor;
-  return { ...tensor, data: data.slice() };
+  return { ...tensor, data: new Uint8Array(data) };
 }
 
 async function release(): Promise<void> {
