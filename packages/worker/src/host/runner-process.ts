@@ -118,7 +118,6 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
 
   const onStatus = (report: RunnerStatus) => {
     status = report;
-    watch.send({ type: 'runner.heard' });
     if (report.runningMs !== undefined && report.runningMs > options.runLimitMs) endProcess('run_limit');
   };
 
@@ -132,6 +131,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
         declaredAlone = report.message;
         return;
       case 'status':
+        watch.send({ type: 'runner.heard' });
         onStatus(report);
         break;
       case 'drained':
@@ -141,6 +141,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
       case 'loaded':
       case 'warmed':
       case 'load_failed':
+        watch.send({ type: 'runner.heard' });
         break;
     }
     options.onReport(report);

@@ -8,7 +8,7 @@
 import { setup } from 'xstate';
 
 export type RunnerWatchEvent =
-  /** Any status report. */
+  /** A status report, or a step of loading. */
   | { readonly type: 'runner.heard' }
   /** It reported that it has drained, and should end by itself. */
   | { readonly type: 'runner.drained' };
