@@ -5,16 +5,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { interruptedExitCode, reportEarlyEnd } from '../../deploy/local/exit-code.mjs';
 import { startGuard } from '../../deploy/local/guard-client.mjs';
 import { runIdVariable } from '../../deploy/local/processes.mjs';
 import { createProgress } from '../../deploy/local/progress.mjs';
+import { repositoryRoot } from '../../deploy/local/root.mjs';
 import { ensureSetUp } from '../../deploy/local/setup.mjs';
 import { watchStopSignals } from '../../deploy/local/stop-signals.mjs';
 import { parseConformanceArguments, usage } from './command-line.js';
-
-const root = fileURLToPath(new URL('../../', import.meta.url));
 
 async function main(): Promise<number> {
   const args = parseConformanceArguments(process.argv.slice(2));
@@ -29,7 +27,7 @@ async function main(): Promise<number> {
   // Everything that we start inherits it: the guard ends what is left should we be killed.
   process.env[runIdVariable] = runId;
   try {
-    const servers = await ensureSetUp(root, {
+    const servers = await ensureSetUp(repositoryRoot, {
       guard,
       progress,
       signal: signals.stop,
