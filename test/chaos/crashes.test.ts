@@ -2,7 +2,7 @@
 
 import type { TroupeClient } from '@troupe/client';
 import { expect } from 'chai';
-import { startCluster, type TestCluster } from '../harness/cluster.js';
+import { printLogsOnFailure, startCluster, type TestCluster } from '../harness/cluster.js';
 import { type IrisLoad, startIrisLoad, summarize } from '../harness/iris-load.js';
 import { registerIris } from '../harness/iris-model.js';
 import { waitUntil } from '../harness/wait-until.js';
@@ -22,6 +22,7 @@ describe('under load', function () {
     await registerIris(client);
   });
 
+  afterEach(printLogsOnFailure(() => cluster));
   afterEach(async () => {
     await load?.stop();
     load = undefined;
