@@ -266,12 +266,12 @@ export class IoredisConnection implements RedisConnection {
   async #shutDown(): Promise<void> {
     const redis = this.#redis;
     if (redis.status === 'ready') {
-      // QUIT is answered after everything before it. A server that does not answer is left alone.
+      // QUIT is answered after everything before it; a server that does not answer is left alone, which rejects it.
+      const timer = setTimeout(() => redis.disconnect(), this.commandTimeoutMs);
       await redis.quit().catch(() => {});
+      clearTimeout(timer);
     }
-    if (redis.status === 'end') return;
-    redis.disconnect();
-    // `disconnect` waits for the other side; a frozen one would keep the socket, and with it this process.
-    (redis.stream as typeof redis.stream | undefined)?.destroy();
+    // Stops the retries. A socket whose other side says nothing is destroyed after `disconnectTimeout`.
+    if (redis.status !== 'end') redis.disconnect();
   }
 }

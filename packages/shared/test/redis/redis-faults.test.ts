@@ -110,6 +110,8 @@ describe('Redis in trouble', () => {
       const reasons = await Promise.race([Promise.all(calls.map(reasonOf)), deadline]);
       expect(new Set(reasons)).to.deep.equal(new Set(['redis.unreachable']));
     }
+    // Else the commands that nobody waits for would pile up on it.
+    await waitUntil('the connection is given up', () => !connection.connected);
     server.thaw();
     await back(leases);
     expect((await leases.renewHost('a', token, longMs, report('a'))).kind).to.equal('renewed');
