@@ -13,6 +13,9 @@ const stampPath = 'node_modules/.troupe-lock-digest';
 /** npm's own, written last: Ctrl-C inside `npm ci` leaves node_modules without it. */
 const installedLockPath = 'node_modules/.package-lock.json';
 
+/** Some packages hold binaries: a node_modules copied from another machine is not ours. */
+const platform = `${process.platform}-${process.arch}`;
+
 /**
  * @typedef {{ state: 'current' } | { state: 'unstamped' } | { state: 'unlinked' }
  *   | { state: 'stale', reason: string }} InstallState
@@ -31,11 +34,14 @@ export function inspectPackages(root) {
   if (!existsSync(join(root, 'node_modules'))) return { state: 'stale', reason: 'nothing is installed' };
   const installedText = read(join(root, installedLockPath));
   if (installedText === undefined) return { state: 'stale', reason: 'an earlier install was cut off' };
-  const stamp = read(join(root, stampPath));
-  if (stamp === undefined ? !sameVersions(lockText, installedText) : stamp.trim() !== digestOf(lockText))
+  const stamp = read(join(root, stampPath))?.trim();
+  const current = stamp === stampOf(lockText);
+  if (stamp !== undefined && !stamp.startsWith(`${platform} `))
+    return { state: 'stale', reason: 'what is installed is for another platform' };
+  if (!current && !sameVersions(lockText, installedText))
     return { state: 'stale', reason: 'package-lock.json has changed' };
   if (!linksThere(root, lockText)) return { state: 'unlinked' };
-  return { state: stamp === undefined ? 'unstamped' : 'current' };
+  return { state: current ? 'current' : 'unstamped' };
 }
 
 /**
@@ -50,7 +56,7 @@ export async function ensurePackages(root, context) {
   if (found.state === 'unlinked')
     await npm(root, ['rebuild', '--ignore-scripts'], 'Linking our own commands', context);
   const lockText = readFileSync(join(root, 'package-lock.json'), 'utf8');
-  writeFileSync(join(root, stampPath), `${digestOf(lockText)}\n`);
+  writeFileSync(join(root, stampPath), `${stampOf(lockText)}\n`);
 }
 
 /**
@@ -114,9 +120,8 @@ export function npmFault(verb, code, output) {
 }
 
 /** @param {string} lockText */
-function digestOf(lockText) {
-  // Some packages hold binaries of one platform: a node_modules copied from another machine is not ours.
-  return createHash('sha256').update(`${process.platform}-${process.arch}\n${lockText}`).digest('hex');
+function stampOf(lockText) {
+  return `${platform} ${createHash('sha256').update(lockText).digest('hex')}`;
 }
 
 /**

@@ -45,7 +45,7 @@ Troupe is up.
 
 Proof: ${proof.answered} of ${proof.requests} iris flowers classified through the client SDK
   accuracy   ${fixed(proof.accuracy)} over all, ${fixed(proof.heldOutAccuracy)} over the ${proof.heldOutCount} that it was not trained on
-  latency    p50 ${milliseconds(proof.p50Ms)}, p99 ${milliseconds(proof.p99Ms)}
+  latency    p50 ${milliseconds(proof.p50Ms)}, p99 ${milliseconds(proof.p99Ms)} with ${proof.inFlight} requests in flight
   batches    ${proof.batches}${perBatch}
 `;
 }
@@ -60,7 +60,7 @@ export function formatDoors(facts) {
   const body = '{"inputs":[{"name":"input","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}';
   const sdk =
     "import { connect } from '@troupe/client'; const troupe = await connect(); " +
-    "console.log(await troupe.infer('iris', { input: [[5.1, 3.5, 1.4, 0.2]] })); await troupe.close()";
+    "console.log((await troupe.infer('iris', { input: [[5.1, 3.5, 1.4, 0.2]] })).outputs); await troupe.close()";
   const bare =
     "import { connect } from 'nats'; const nc = await connect({ servers: process.env.NATS_URL }); " +
     `const m = await nc.request('${subject}', '${body}', { timeout: 10000 }); console.log(m.string()); await nc.close()`;

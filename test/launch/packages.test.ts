@@ -57,6 +57,15 @@ describe('deciding what to install and build', () => {
     }
   });
 
+  it('an install for another platform is stale', async () => {
+    write('node_modules/.package-lock.json', installedText('1.0.0'));
+    write('node_modules/.troupe-lock-digest', 'plan9-mips 0\n');
+    expect(inspectPackages(root)).to.deep.equal({
+      state: 'stale',
+      reason: 'what is installed is for another platform',
+    });
+  });
+
   it('a changed lock file makes a good install stale', async () => {
     write('node_modules/.package-lock.json', installedText('1.0.0'));
     await ensurePackages(root, quietContext());

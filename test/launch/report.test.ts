@@ -14,6 +14,7 @@ const proof = {
   p50Ms: 1.23456,
   p99Ms: 12.3456,
   batches: 20,
+  inFlight: 64,
   rows: 150,
 };
 const facts = {

@@ -38,6 +38,7 @@ const code = await launch({
     heldOutCount: 50,
     p50Ms: 1.23456,
     p99Ms: 9.87654,
+    inFlight: 64,
     batches: 20,
     rows: 150,
   }),
