@@ -8,19 +8,18 @@ import { asTroupeError } from '../errors/troupe-error.js';
 import type { RoutingEntry } from '../routing/routing-entry.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
 import type { NatsLink } from './nats-link.js';
+import { streamManager } from './work-lane.js';
 
 const textEncoder = new TextEncoder();
 const refreshEveryMs = 10_000;
 const publishAttempts = 5;
 
 function openBucket(link: NatsLink): Promise<KV> {
-  return link.connection
-    .jetstream({ timeout: 5_000 })
-    .views.kv(link.subjects.routesBucket, {
-      history: 1,
-      storage: StorageType.File,
-      description: 'Troupe routing table',
-    });
+  return link.connection.jetstream({ timeout: 5_000 }).views.kv(link.subjects.routesBucket, {
+    history: 1,
+    storage: StorageType.File,
+    description: 'Troupe routing table',
+  });
 }
 
 /** A routing entry from stored bytes; `undefined` where they are none. */
@@ -83,7 +82,7 @@ export function createRoutingPublisher(link: NatsLink): RoutingPublisher {
   }
 
   async function readAll(): Promise<RoutingEntry[]> {
-    return withBucket(readBucket);
+    return withBucket((kv) => readBucket(link, kv));
   }
 
   return {
@@ -102,10 +101,18 @@ export function createRoutingPublisher(link: NatsLink): RoutingPublisher {
   };
 }
 
-async function readBucket(kv: KV): Promise<RoutingEntry[]> {
+/**
+ * Every entry. The keys come from the stream's subjects: the iterator of the library's `keys()` drops what it has not
+ * handed out yet when its listing ends, so a reader that awaits between two keys sees only the first.
+ */
+async function readBucket(link: NatsLink, kv: KV): Promise<RoutingEntry[]> {
   const entries: RoutingEntry[] = [];
-  for await (const key of await kv.keys()) {
-    const stored = await kv.get(key);
+  const { routesBucket } = link.subjects;
+  const jsm = await streamManager(link);
+  const { state } = await jsm.streams.info(`KV_${routesBucket}`, { subjects_filter: '>' });
+  const prefix = `$KV.${routesBucket}.`;
+  for (const subject of Object.keys(state.subjects ?? {})) {
+    const stored = await kv.get(subject.slice(prefix.length));
     const entry = stored === null ? undefined : parseEntry(stored);
     if (entry !== undefined) entries.push(entry);
   }
@@ -133,6 +140,8 @@ export async function createRoutingView(
   let watch: QueuedIterator<KvEntry> | undefined;
   let closed = false;
   let refreshing: Promise<void> | undefined;
+  /** Models that the watch has told about while everything is being read again: what was read of them may be older. */
+  let toldMeanwhile = new Set<string>();
 
   function changed(model: string): void {
     for (const listener of Array.from(listeners)) listener(model);
@@ -154,6 +163,7 @@ export async function createRoutingView(
     watch?.stop();
     watch = iterator;
     for await (const stored of iterator) {
+      toldMeanwhile.add(stored.key);
       if (stored.operation === 'PUT') {
         const entry = parseEntry(stored);
         if (entry !== undefined) take(entry);
@@ -166,12 +176,13 @@ export async function createRoutingView(
   async function readAgain(): Promise<void> {
     const kv = await openBucket(link);
     const seen = new Set<string>();
-    for (const entry of await readBucket(kv)) {
+    toldMeanwhile = new Set();
+    for (const entry of await readBucket(link, kv)) {
       seen.add(entry.model);
-      take(entry);
+      if (!toldMeanwhile.has(entry.model)) take(entry);
     }
     for (const model of entries.keys()) {
-      if (!seen.has(model)) {
+      if (!seen.has(model) && !toldMeanwhile.has(model)) {
         entries.delete(model);
         changed(model);
       }
