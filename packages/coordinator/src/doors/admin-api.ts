@@ -39,6 +39,8 @@ export interface AdminOptions {
 const guard = { actor: 'admin' };
 const gigabyte = 1024 ** 3;
 const durationLimitMs = 3_600_000;
+/** How long a registration waits for its route to show up in this coordinator's table. */
+const listedWaitMs = 3_000;
 
 /** Every verb of the admin API. */
 export function createAdminEndpoints(options: AdminOptions): AdminEndpoint[] {
@@ -129,6 +131,8 @@ function modelEndpoints(options: AdminOptions): AdminEndpoint[] {
           const label = Object.keys(record.labels)
             .sort()
             .find((one) => record.labels[one] === ref.version);
+          // Who was told of a version may ask for it: the door should know it by then. Without a leader it is told later.
+          if (label !== undefined) await table.waitListed(name, ref.version, listedWaitMs);
           return { ...ref, created, ...(label === undefined ? {} : { label }) };
         } catch (error) {
           if (error instanceof TroupeError && error.reason.startsWith('model.')) {
