@@ -27,7 +27,7 @@ const runFaults: readonly (readonly [RegExp, ErrorReason])[] = [
 /** The text of whatever was thrown, without the place of the file on this machine, cut to a readable length. */
 function runtimeText(thrown: unknown): string {
   const text = thrown instanceof Error ? thrown.message : String(thrown);
-  const clean = text.replaceAll(/Load model (from )?\S*?model\S* failed[:.]\s*/gi, '').trim();
+  const clean = text.replaceAll(/Load model .*? failed[:.]\s*/gs, '').trim();
   return clean.length > longestText ? `${clean.slice(0, longestText - 1)}…` : clean;
 }
 

@@ -1,0 +1,156 @@
+/**
+ * The requests that a runner holds: every message that it took from the stream and has neither acked nor handed
+ * back. Owns what the host is told about them, and the in-progress acks.
+ *
+ * Invariants
+ * H1  The host hears of a message before anything is done with it: `report()` is called before decoding.
+ * H2  A message that lapsed and came again while it was held, and a repeat of a held request by its client, join the
+ *     request that is there: it runs once, is answered once, and all its messages are acked.
+ * H3  A request that was released is never answered, acked or handed back again.
+ */
+import type { TroupeError, WireMessage } from '@troupe/shared';
+import type { WorkMessage } from '@troupe/shared/nats';
+import type { HoldingsReport } from '../ipc/runner-messages.js';
+import type { BatchJob } from './batcher.js';
+import type { Lane } from './lane.js';
+
+type StreamRef = HoldingsReport['released'][number];
+
+/** A request in this runner's hands. */
+export interface HeldRequest {
+  readonly lane: Lane;
+  /** The latest delivery of the message. */
+  message: WorkMessage;
+  /** Repeats of the same request by its client, to be acked with it. */
+  readonly repeats: WorkMessage[];
+  /** Once it was opened. */
+  job: BatchJob | undefined;
+  released: boolean;
+}
+
+const keyOf = ({ ref }: WorkMessage) => `${ref.stream}:${ref.streamSequence}`;
+
+/** The same reply inbox and id: the same request of the same client, unless the bytes say otherwise. */
+const repeatKeyOf = ({ replyTo, requestId }: WorkMessage) =>
+  replyTo === undefined ? undefined : `${replyTo}\n${requestId}`;
+
+const streamRefOf = ({ ref }: WorkMessage): StreamRef => ({
+  stream: ref.stream,
+  streamSequence: ref.streamSequence,
+});
+
+/** See the file's head. */
+export class HeldRequests {
+  readonly #send: (report: HoldingsReport) => void;
+  readonly #byMessage = new Map<string, HeldRequest>();
+  readonly #byRepeat = new Map<string, HeldRequest>();
+  #taken: WorkMessage[] = [];
+  readonly #released = new Map<string, StreamRef>();
+  #renewed: StreamRef[] = [];
+
+  constructor(send: (report: HoldingsReport) => void) {
+    this.#send = send;
+  }
+
+  /** Messages that are held, repeats included: what counts against the credits. */
+  get size(): number {
+    return this.#byMessage.size;
+  }
+
+  /** Whether there is something to report. */
+  get hasNews(): boolean {
+    return this.#taken.length + this.#released.size + this.#renewed.length > 0;
+  }
+
+  /** All requests that are held, each once. */
+  requests(): ReadonlySet<HeldRequest> {
+    return new Set(this.#byMessage.values());
+  }
+
+  /** Takes a message in hand; `undefined` where it joined a request that is held already (H2). */
+  take(lane: Lane, message: WorkMessage): HeldRequest | undefined {
+    this.#taken.push(message);
+    const key = keyOf(message);
+    this.#released.delete(key); // the host reads what was taken before what was released
+    const sameMessage = this.#byMessage.get(key);
+    if (sameMessage !== undefined) {
+      // Its ack lapsed in our hands. The new delivery's ack subject is the one that counts from here on.
+      const index = sameMessage.repeats.findIndex((repeat) => keyOf(repeat) === key);
+      if (index >= 0) sameMessage.repeats[index] = message;
+      else sameMessage.message = message;
+      return undefined;
+    }
+    const repeatKey = repeatKeyOf(message);
+    const earlier = repeatKey === undefined ? undefined : this.#byRepeat.get(repeatKey);
+    if (earlier !== undefined && earlier.lane === lane && isSamePayload(earlier.message, message)) {
+      earlier.repeats.push(message);
+      this.#byMessage.set(key, earlier);
+      return undefined;
+    }
+    const held: HeldRequest = { lane, message, repeats: [], job: undefined, released: false };
+    this.#byMessage.set(key, held);
+    if (repeatKey !== undefined && earlier === undefined) this.#byRepeat.set(repeatKey, held);
+    return held;
+  }
+
+  /** Answers once, acks all, and lets go. */
+  answer(held: HeldRequest, answer: WireMessage | TroupeError): void {
+    if (!this.#release(held)) return;
+    held.lane.answer(held.message, answer);
+    for (const repeat of held.repeats) held.lane.ack(repeat);
+  }
+
+  /** Acks without an answer, and lets go. */
+  drop(held: HeldRequest): void {
+    if (!this.#release(held)) return;
+    for (const message of [held.message, ...held.repeats]) held.lane.ack(message);
+  }
+
+  /** Gives all its messages back to be delivered elsewhere, and lets go. The number of messages. */
+  handBack(held: HeldRequest): number {
+    if (!this.#release(held)) return 0;
+    for (const message of [held.message, ...held.repeats]) held.lane.handBack(message);
+    return 1 + held.repeats.length;
+  }
+
+  /** Sends in-progress acks for what has been held since before `beforeMs`. */
+  renew(beforeMs: number): void {
+    for (const held of this.requests()) {
+      for (const message of [held.message, ...held.repeats]) {
+        if (message.arrivedAtMs > beforeMs) continue;
+        if (held.lane.inProgress(message)) this.#renewed.push(streamRefOf(message));
+      }
+    }
+  }
+
+  /** Tells the host what is new, in one message. */
+  report(): void {
+    if (!this.hasNews) return;
+    this.#send({
+      kind: 'holdings',
+      taken: this.#taken.map(({ ref }) => ref),
+      released: [...this.#released.values()],
+      renewed: this.#renewed,
+    });
+    this.#taken = [];
+    this.#released.clear();
+    this.#renewed = [];
+  }
+
+  #release(held: HeldRequest): boolean {
+    if (held.released) return false;
+    held.released = true;
+    for (const message of [held.message, ...held.repeats]) {
+      const key = keyOf(message);
+      this.#byMessage.delete(key);
+      this.#released.set(key, streamRefOf(message));
+    }
+    const repeatKey = repeatKeyOf(held.message);
+    if (repeatKey !== undefined && this.#byRepeat.get(repeatKey) === held) this.#byRepeat.delete(repeatKey);
+    return true;
+  }
+}
+
+function isSamePayload(left: WorkMessage, right: WorkMessage): boolean {
+  return left.jsonLength === right.jsonLength && Buffer.compare(left.payload, right.payload) === 0;
+}

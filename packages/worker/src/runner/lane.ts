@@ -1,0 +1,97 @@
+/**
+ * One version's queue as a runner serves it: its puller and its cancels. A runner has a lane for its own version and,
+ * while it covers for another one, a second. Nothing here throws at the runner: a reply inbox comes from outside.
+ */
+import type { Log, ModelVersion, TroupeError, WireMessage } from '@troupe/shared';
+import {
+  createWorkPuller,
+  type LaneLimits,
+  type NatsLink,
+  subscribeCancels,
+  type WorkMessage,
+} from '@troupe/shared/nats';
+
+export interface LaneOptions {
+  readonly model: string;
+  /** The version whose queue it is. */
+  readonly version: ModelVersion;
+  /** The runner's own version is another one: answers are marked degraded. */
+  readonly covering: boolean;
+  readonly limits: LaneLimits;
+  readonly log: Log;
+  readonly freeSlots: () => number;
+  onMessage(lane: Lane, message: WorkMessage): void;
+  onCancel(lane: Lane, requestId: string): void;
+}
+
+/** A queue that is being served. */
+export interface Lane {
+  readonly version: ModelVersion;
+  readonly covering: boolean;
+  pullMore(): void;
+  lastPullAgoMs(): number;
+  answer(message: WorkMessage, answer: WireMessage | TroupeError): void;
+  ack(message: WorkMessage): void;
+  handBack(message: WorkMessage): void;
+  /** False where it could not be sent. */
+  inProgress(message: WorkMessage): boolean;
+  /** No new pulls; resolves when nothing more will arrive. What is held is still answered through this lane. */
+  stop(): Promise<void>;
+  /** Stops listening for cancels: when nothing of this lane is held any more. */
+  close(): void;
+}
+
+/** Whether an answer can be published there: a subject without blanks, control characters and wildcards. */
+export function isAnswerSubject(subject: string): boolean {
+  return subject.length <= 1_024 && /^[!-)+-=?-~\u0080-\uffff]+$/.test(subject);
+}
+
+/** Begins to serve a queue. */
+export function openLane(link: NatsLink, options: LaneOptions): Lane {
+  const { version, log } = options;
+  const puller = createWorkPuller(link, {
+    model: options.model,
+    version: version.version,
+    limits: options.limits,
+    freeSlots: options.freeSlots,
+    onMessage: (message) => options.onMessage(lane, message),
+    onError: (error) =>
+      log.warn({ err: error, version: version.version }, 'pulling failed; it is tried again'),
+  });
+  const stopCancels = subscribeCancels(link, options.model, version.version, (id) =>
+    options.onCancel(lane, id),
+  );
+
+  /** The library throws where the connection was closed for good, or a payload passes a limit that has shrunk. */
+  const attempt = (what: string, send: () => void): boolean => {
+    try {
+      send();
+      return link.isConnected();
+    } catch (error) {
+      log.warn({ err: error }, `${what} could not be sent`);
+      return false;
+    }
+  };
+  const lane: Lane = {
+    version,
+    covering: options.covering,
+    pullMore: () => puller.pullMore(),
+    lastPullAgoMs: () => puller.lastPullAgoMs(),
+    answer: (message, answer) => {
+      attempt('an answer', () => puller.answer(message, answer));
+    },
+    ack: (message) => {
+      attempt('an ack', () => puller.ack(message));
+    },
+    handBack: (message) => {
+      attempt('a message that is handed back', () => puller.giveBack(message));
+    },
+    inProgress: (message) => attempt('an in-progress ack', () => puller.inProgress(message)),
+    stop: () => puller.stop(),
+    close: () => {
+      if (!link.connection.isClosed()) stopCancels();
+    },
+  };
+  puller.start();
+  return lane;
+}

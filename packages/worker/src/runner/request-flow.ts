@@ -1,0 +1,316 @@
+/**
+ * The way of a request through a runner, from the message to the answer: report, open, batch, answer, ack. One flow
+ * for all lanes of a runner, since they share its credits and its session. Decides nothing about the runner's life.
+ */
+import {
+  asTroupeError,
+  defaults,
+  type InferRequest,
+  type Log,
+  type Tensor,
+  TroupeError,
+  type WireMessage,
+} from '@troupe/shared';
+import { type NatsLink, publishDead, type WorkMessage } from '@troupe/shared/nats';
+import type { LoneMessage, RunnerReport, RunnerStatus } from '../ipc/runner-messages.js';
+import type { ModelSession } from '../onnx/session-client.js';
+import { Batcher, type BatchJob, type JobOutcome } from './batcher.js';
+import { type HeldRequest, HeldRequests } from './held-requests.js';
+import { isAnswerSubject, type Lane } from './lane.js';
+import { createLatencyWindow } from './latency-window.js';
+import { answerTooLarge, encodeOutputs, openRequest, type ServedModel } from './request-intake.js';
+
+export interface RequestFlowOptions {
+  readonly link: NatsLink;
+  readonly session: Pick<ModelSession, 'run'>;
+  readonly served: ServedModel;
+  readonly ackWaitMs: number;
+  readonly log: Log;
+  report(report: RunnerReport): void;
+  /** Slots became free, or more may have. */
+  onRelease(): void;
+}
+
+interface RequestJob extends BatchJob {
+  readonly held: HeldRequest;
+  readonly request: InferRequest;
+}
+
+/** Numbers of the flow, as they stand in a status report. */
+type FlowStatus = Omit<RunnerStatus, 'kind' | 'natsConnected' | 'lastPullAgoMs'>;
+
+/** See the file's head. */
+export class RequestFlow {
+  readonly #options: RequestFlowOptions;
+  readonly #held: HeldRequests;
+  readonly #batcher: Batcher<RequestJob>;
+  readonly #latencies = createLatencyWindow();
+  readonly #renewTimer: NodeJS.Timeout;
+  #arrivals: { readonly lane: Lane; readonly message: WorkMessage }[] = [];
+  #turnScheduled = false;
+  #handingBack = false;
+  #completed = 0;
+  #failed = 0;
+  #idleWaiters: (() => void)[] = [];
+
+  constructor(options: RequestFlowOptions) {
+    this.#options = options;
+    this.#held = new HeldRequests((report) => options.report(report));
+    this.#batcher = new Batcher<RequestJob>({
+      session: options.session,
+      rules: options.served.batching,
+      onEnd: (job, outcome) => this.#end(job, outcome),
+      onExclusive: (job) =>
+        options.report({
+          kind: 'running_alone',
+          message: job === undefined ? undefined : loneMessage(job.held),
+        }),
+      onMixedRows: () =>
+        options.log.error('a batch gave another number of rows than went in; its requests are run alone'),
+    });
+    const renewMs = Math.max(1, Math.floor(options.ackWaitMs / 4));
+    this.#renewTimer = setInterval(() => this.#renew(renewMs), renewMs);
+  }
+
+  /** Messages that are held. */
+  get heldCount(): number {
+    return this.#held.size + this.#arrivals.length;
+  }
+
+  status(nowMs = performance.now()): FlowStatus {
+    const p50Ms = this.#latencies.percentile(0.5, nowMs);
+    const p99Ms = this.#latencies.percentile(0.99, nowMs);
+    const runningMs = this.#batcher.runningMs(nowMs);
+    const alone = this.#batcher.runningAlone;
+    return {
+      inFlight: this.heldCount,
+      completed: this.#completed,
+      failed: this.#failed,
+      ...this.#batcher.counts,
+      ...(p50Ms === undefined ? {} : { p50Ms }),
+      ...(p99Ms === undefined ? {} : { p99Ms }),
+      ...(runningMs === undefined ? {} : { runningMs }),
+      ...(alone === undefined ? {} : { runningAlone: loneMessage(alone.held) }),
+    };
+  }
+
+  /** Takes in a message; what is done with it happens once per turn of the loop. */
+  receive(lane: Lane, message: WorkMessage): void {
+    this.#arrivals.push({ lane, message });
+    this.#scheduleTurn();
+  }
+
+  /** Answers what is held under a request id as cancelled. A run that has begun goes on, for nobody. */
+  cancel(lane: Lane, requestId: string): void {
+    for (const held of this.#held.requests()) {
+      if (held.lane !== lane || held.message.requestId !== requestId) continue;
+      this.#withdraw(held);
+      this.#answer(held, new TroupeError('request.cancelled', 'the request was cancelled by its caller'));
+    }
+  }
+
+  /**
+   * Hands back what has not begun to run, or everything, and from now on whatever still arrives. The number of
+   * messages.
+   */
+  handBack(which: 'waiting' | 'all'): number {
+    this.#handingBack = true;
+    let count = this.#takeArrivals().reduce((sum, held) => sum + this.#held.handBack(held), 0);
+    for (const held of this.#held.requests()) {
+      const runs = held.job !== undefined && !this.#batcher.remove(held.job as RequestJob);
+      if (runs && which === 'waiting') continue;
+      if (held.job !== undefined) held.job.abandoned = true;
+      count += this.#held.handBack(held);
+    }
+    this.#settled();
+    return count;
+  }
+
+  /** Resolves when nothing is held any more. */
+  idle(): Promise<void> {
+    if (this.heldCount === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  /** Sends the last report and stops its timers. */
+  close(): void {
+    clearInterval(this.#renewTimer);
+    this.#batcher.close();
+    this.#held.report();
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled) return;
+    this.#turnScheduled = true;
+    setImmediate(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#turnScheduled = false;
+    const taken = this.#takeArrivals();
+    this.#held.report();
+    for (const held of taken) {
+      if (this.#handingBack) this.#held.handBack(held);
+      else this.#open(held);
+    }
+    this.#batcher.pump();
+    if (this.#held.hasNews) this.#scheduleTurn();
+    if (this.heldCount === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  #takeArrivals(): HeldRequest[] {
+    const arrivals = this.#arrivals;
+    this.#arrivals = [];
+    return arrivals.flatMap(({ lane, message }) => this.#held.take(lane, message) ?? []);
+  }
+
+  #open(held: HeldRequest): void {
+    const { message } = held;
+    if (![message.replyTo, message.doneTo].every((to) => to === undefined || isAnswerSubject(to))) {
+      this.#options.log.warn({ ref: message.ref }, 'a request names no reply inbox that can be published to');
+      this.#held.drop(held);
+      this.#settled();
+      return;
+    }
+    if (message.ref.delivery >= defaults.redeliveryLimit) {
+      this.#deadLetter(held);
+      return;
+    }
+    try {
+      const job = this.#admit(held);
+      held.job = job;
+      this.#batcher.add(job);
+    } catch (thrown) {
+      this.#answer(held, asTroupeError(thrown));
+    }
+  }
+
+  /** Checks a request and makes it a job. Throws what its caller is to be told. */
+  #admit(held: HeldRequest): RequestJob {
+    const { lane, message } = held;
+    const { served, link } = this.#options;
+    if (message.budgetMs <= 0) throw deadlinePassed();
+    if (lane.covering && message.pinned) throw this.#versionUnavailable(lane);
+    try {
+      const { request, job } = openRequest(message, served, link.maxPayloadBytes());
+      return { ...job, request, held };
+    } catch (thrown) {
+      if (lane.covering && this.#wouldFit(message, lane)) throw this.#versionUnavailable(lane);
+      throw thrown;
+    }
+  }
+
+  #versionUnavailable(lane: Lane): TroupeError {
+    const { model, version } = this.#options.served;
+    return new TroupeError(
+      'model.version_unavailable',
+      `version ${lane.version.version} of model ${model} is not available now; version ${version.version} stands in for it, and cannot answer this request`,
+    );
+  }
+
+  /** Whether the version that is covered for would have taken the request: then it is not the request's fault. */
+  #wouldFit(message: WorkMessage, lane: Lane): boolean {
+    try {
+      openRequest(
+        message,
+        { ...this.#options.served, signature: lane.version.signature },
+        Number.MAX_SAFE_INTEGER,
+      );
+      return true;
+    } catch {
+      // Wrong for both versions: its caller is told what is wrong with it.
+      return false;
+    }
+  }
+
+  #end(job: RequestJob, outcome: JobOutcome): void {
+    const { held, request } = job;
+    switch (outcome.kind) {
+      case 'ran':
+        this.#answerOutputs(held, request, outcome.outputs);
+        return;
+      case 'expired':
+        this.#answer(held, deadlinePassed());
+        return;
+      case 'too_large':
+        this.#failed += 1;
+        this.#answer(held, answerTooLarge(outcome.bytes, this.#options.link.maxPayloadBytes(), 'at least '));
+        return;
+      case 'failed':
+        this.#failed += 1;
+        this.#answer(held, outcome.error);
+        return;
+    }
+  }
+
+  #answerOutputs(held: HeldRequest, request: InferRequest, outputs: readonly Tensor[]): void {
+    const { served, link } = this.#options;
+    let answer: WireMessage | TroupeError;
+    try {
+      answer = encodeOutputs(request, outputs, served, held.lane.covering, link.maxPayloadBytes());
+      this.#completed += 1;
+    } catch (thrown) {
+      answer = asTroupeError(thrown);
+      this.#failed += 1;
+    }
+    const nowMs = performance.now();
+    this.#latencies.record(nowMs - held.message.arrivedAtMs, nowMs);
+    this.#answer(held, answer);
+  }
+
+  #answer(held: HeldRequest, answer: WireMessage | TroupeError): void {
+    this.#held.answer(held, answer);
+    this.#settled();
+  }
+
+  /** Kept for an admin to look at, and answered. Where it cannot be kept, it goes back to be tried once more. */
+  #deadLetter(held: HeldRequest): void {
+    const { link, log, served } = this.#options;
+    const target = { model: served.model, version: held.lane.version.version };
+    const error = new TroupeError(
+      'request.redelivery_limit',
+      `the request was delivered ${held.message.ref.delivery} times without an answer and is given up`,
+    );
+    publishDead(link, target, held.message, error.reason, error.message).then(
+      () => this.#answer(held, error),
+      (thrown: unknown) => {
+        log.error({ err: thrown, ref: held.message.ref }, 'a dead letter could not be kept');
+        this.#held.handBack(held);
+        this.#settled();
+      },
+    );
+  }
+
+  #withdraw(held: HeldRequest): void {
+    const { job } = held;
+    if (job === undefined) return;
+    this.#batcher.remove(job as RequestJob);
+    job.abandoned = true;
+  }
+
+  /** After a release: the next turn tells the host, and the pullers that there is room. */
+  #settled(): void {
+    this.#scheduleTurn();
+    this.#options.onRelease();
+  }
+
+  #renew(everyMs: number): void {
+    if (this.#held.size === 0) return;
+    this.#held.renew(performance.now() - everyMs);
+    this.#scheduleTurn();
+  }
+}
+
+function loneMessage({ message }: HeldRequest): LoneMessage {
+  const { doneTo, ref, replyTo, requestId } = message;
+  return {
+    ...ref,
+    requestId,
+    ...(replyTo === undefined ? {} : { replyTo }),
+    ...(doneTo === undefined ? {} : { doneTo }),
+  };
+}
+
+function deadlinePassed(): TroupeError {
+  return new TroupeError('request.deadline', 'the deadline passed before the request could be run');
+}

@@ -1,0 +1,295 @@
+/**
+ * The life of a runner: one loaded version, from the order to load it until its process may end. Does what its host
+ * orders and reports what happens; never ends its own process while a run is under way, except by SIGKILL.
+ *
+ * - `loading`: the first order; the session thread loads, the link to NATS is being made.
+ * - `warm`: made-up runs and golden cases are done; it waits for `serve` and does not pull.
+ * - `serving`: `serve` came; its lanes pull.
+ * - `draining`: `drain` came: stop pulling, finish within the bound, hand back the rest, report, let go of
+ *   everything, so that the process ends by itself.
+ */
+import {
+  asTroupeError,
+  createLog,
+  encodeError,
+  type Log,
+  type ModelVersion,
+  type Signature,
+  TroupeError,
+} from '@troupe/shared';
+import { connectNats, type NatsLink } from '@troupe/shared/nats';
+import type { RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
+import { type ModelSession, startSession } from '../onnx/session-client.js';
+import { type Lane, openLane } from './lane.js';
+import { RequestFlow } from './request-flow.js';
+import { warmUp } from './warm-up.js';
+
+/** What a runner needs from its process. */
+export interface RunnerProcessDoors {
+  report(report: RunnerReport): void;
+  /** Nothing is left to do: the channel to the host may no longer keep the process. */
+  leave(): void;
+  /** Ends the process at once, whatever it does. */
+  die(reason: string): void;
+}
+
+const statusEveryMs = 250;
+const connectRetryMs = 500;
+/** What a runner may still spend on answers after its host died. */
+const lastWordsMs = 1_000;
+
+/** See the file's head. */
+export class Runner {
+  readonly #spec: RunnerSpec;
+  readonly #doors: RunnerProcessDoors;
+  readonly #log: Log;
+  readonly #session: ModelSession;
+  readonly #statusTimer: NodeJS.Timeout;
+  readonly #leaving = new AbortController();
+  #link: NatsLink | undefined;
+  #flow: RequestFlow | undefined;
+  #ownLane: Lane | undefined;
+  #coverLane: Lane | undefined;
+  /** Lanes that pull no more, whose messages may still be held. */
+  readonly #formerLanes = new Set<Lane>();
+  #credits: number;
+  #serving = false;
+  #covered: ModelVersion | undefined;
+  #draining: Promise<void> | undefined;
+
+  constructor(spec: RunnerSpec, doors: RunnerProcessDoors) {
+    this.#spec = spec;
+    this.#doors = doors;
+    this.#credits = spec.credits;
+    this.#log = createLog(`runner ${spec.model} v${spec.version.version} ${spec.device}`, spec.logLevel);
+    this.#session = startSession({
+      modelPath: spec.modelPath,
+      device: spec.device,
+      intraOpThreads: spec.intraOpThreads,
+      signature: spec.version.signature,
+    });
+    this.#session.lost.then(
+      (error) => doors.die(error.message),
+      () => undefined,
+    );
+    this.#statusTimer = setInterval(() => this.#reportStatus(), statusEveryMs);
+  }
+
+  /** Loads, warms and connects; reports `loaded` and `warmed`, or `load_failed` and leaves. */
+  async load(): Promise<void> {
+    const connecting = this.#connect();
+    try {
+      const { signature, loadMs } = await this.#session.loaded;
+      assertSameSignature(signature, this.#spec.version.signature);
+      this.#doors.report({ kind: 'loaded', signature, loadMs });
+      await warmUp(this.#session, this.#spec.version);
+      if (this.#draining !== undefined) return;
+      this.#doors.report({ kind: 'warmed' });
+    } catch (thrown) {
+      if (this.#draining !== undefined) return;
+      const error = asTroupeError(thrown, 'model.load_failed');
+      this.#log.error({ err: error }, 'the model did not load');
+      this.#doors.report({ kind: 'load_failed', error: encodeError(error) });
+      this.#draining = this.#letGo();
+      return;
+    }
+    await connecting;
+  }
+
+  /** Begins to pull, or goes on with other credits. */
+  serve(credits: number): void {
+    this.#credits = credits;
+    this.#serving = true;
+    this.#openLanes();
+    this.#pullMore();
+  }
+
+  /** Serves another version's queue too, or no longer. */
+  cover(version: ModelVersion | undefined): void {
+    if (this.#covered?.version === version?.version) return;
+    this.#covered = version;
+    if (this.#coverLane !== undefined) this.#retire(this.#coverLane);
+    this.#coverLane = undefined;
+    this.#openLanes();
+  }
+
+  /** Drains within the bound and lets go. Idempotent. */
+  drain(boundMs: number): Promise<void> {
+    this.#draining ??= this.#drain(boundMs);
+    return this.#draining;
+  }
+
+  /** The host is dead: hand back what has not begun, answer what has within a second, and die. */
+  async orphaned(): Promise<void> {
+    const diesAt = setTimeout(() => this.#doors.die('its host is gone'), lastWordsMs);
+    const stopped = this.#stopLanes();
+    this.#flow?.handBack('waiting');
+    await stopped;
+    this.#flow?.handBack('waiting'); // what arrived until the pulls were off
+    await this.#flow?.idle();
+    this.#leaving.abort();
+    await this.#link?.close();
+    clearTimeout(diesAt);
+    this.#doors.die('its host is gone');
+  }
+
+  async #connect(): Promise<void> {
+    const { host, model, namespace, natsUrl, version } = this.#spec;
+    const { signal } = this.#leaving;
+    while (!signal.aborted) {
+      try {
+        const link = await connectNats({
+          servers: natsUrl,
+          name: `troupe-runner ${host} ${model} v${version.version}`,
+          namespace,
+          log: this.#log,
+        });
+        if (signal.aborted) await link.close();
+        else this.#adopt(link);
+        return;
+      } catch (thrown) {
+        this.#log.warn({ err: thrown }, 'no connection to NATS yet');
+        await pause(connectRetryMs, signal);
+      }
+    }
+  }
+
+  #adopt(link: NatsLink): void {
+    this.#link = link;
+    link.closed.then(
+      (error) => {
+        if (!this.#leaving.signal.aborted)
+          this.#doors.die(`NATS is closed for good: ${error?.message ?? 'no reason'}`);
+      },
+      () => undefined, // it never rejects
+    );
+    const { version, model, ackWaitMs } = this.#spec;
+    this.#flow = new RequestFlow({
+      link,
+      session: this.#session,
+      served: { model, version, signature: version.signature, batching: effectiveBatching(version) },
+      ackWaitMs,
+      log: this.#log,
+      report: (report) => this.#doors.report(report),
+      onRelease: () => this.#pullMore(),
+    });
+    this.#openLanes();
+  }
+
+  #openLanes(): void {
+    const { model, version } = this.#spec;
+    const flow = this.#flow;
+    if (!this.#serving || this.#draining !== undefined || this.#link === undefined || flow === undefined)
+      return;
+    const open = (link: NatsLink, of: ModelVersion) =>
+      openLane(link, {
+        model,
+        version: of,
+        covering: of !== version,
+        limits: {
+          ackWaitMs: this.#spec.ackWaitMs,
+          queueLimit: of.limits.queueLimit ?? this.#spec.queueLimit,
+          streamBytes: this.#spec.streamBytes,
+        },
+        log: this.#log,
+        freeSlots: () => this.#freeSlots(flow),
+        onMessage: (lane, message) => flow.receive(lane, message),
+        onCancel: (lane, requestId) => flow.cancel(lane, requestId),
+      });
+    this.#ownLane ??= open(this.#link, version);
+    if (this.#covered !== undefined) this.#coverLane ??= open(this.#link, this.#covered);
+  }
+
+  /** For one lane: two lanes share what is free. */
+  #freeSlots(flow: RequestFlow): number {
+    const free = Math.max(0, this.#credits - flow.heldCount);
+    return this.#coverLane === undefined ? free : Math.ceil(free / 2);
+  }
+
+  #pullMore(): void {
+    this.#ownLane?.pullMore();
+    this.#coverLane?.pullMore();
+  }
+
+  #retire(lane: Lane): void {
+    this.#formerLanes.add(lane);
+    lane.stop().catch((thrown: unknown) => this.#log.warn({ err: thrown }, 'a queue was not left cleanly'));
+  }
+
+  async #stopLanes(): Promise<void> {
+    const lanes = [this.#ownLane, this.#coverLane, ...this.#formerLanes].filter((lane) => lane !== undefined);
+    await Promise.allSettled(lanes.map((lane) => lane.stop()));
+  }
+
+  async #drain(boundMs: number): Promise<void> {
+    const { promise: bound, timer } = timeout(boundMs);
+    // While disconnected, the confirmation that nothing more will come never comes.
+    await Promise.race([this.#stopLanes(), bound]);
+    const flow = this.#flow;
+    if (flow !== undefined) await Promise.race([flow.idle(), bound]);
+    clearTimeout(timer);
+    const handedBack = flow?.handBack('all') ?? 0;
+    await this.#letGo(() => this.#doors.report({ kind: 'drained', handedBack }));
+  }
+
+  /** Releases all that keeps the process; `beforeRelease` runs when the last ack has left. */
+  async #letGo(beforeRelease: () => void = () => undefined): Promise<void> {
+    this.#leaving.abort();
+    this.#flow?.close();
+    for (const lane of [this.#ownLane, this.#coverLane, ...this.#formerLanes]) lane?.close();
+    await this.#link?.close();
+    beforeRelease();
+    // A run that is under way ends first; a host that has no patience kills the process.
+    await this.#session.release();
+    clearInterval(this.#statusTimer);
+    this.#doors.leave();
+  }
+
+  #reportStatus(): void {
+    const nothing = { inFlight: 0, completed: 0, failed: 0, batches: 0, rows: 0 };
+    const pulling = this.#draining === undefined ? this.#ownLane : undefined;
+    this.#doors.report({
+      kind: 'status',
+      natsConnected: this.#link?.isConnected() ?? false,
+      ...(pulling === undefined ? {} : { lastPullAgoMs: pulling.lastPullAgoMs() }),
+      ...(this.#flow?.status() ?? nothing),
+    });
+  }
+}
+
+/** Requests are merged only where the trial found that they may be, whatever the settings say. */
+function effectiveBatching(version: ModelVersion): ModelVersion['batching'] {
+  return version.batchable ? version.batching : { ...version.batching, maxBatchSize: 1 };
+}
+
+/** A runtime or a file that reads the model otherwise than at registration would answer requests it was not asked. */
+function assertSameSignature(loaded: Signature, registered: Signature): void {
+  const describe = ({ inputs, outputs }: Signature) =>
+    JSON.stringify([inputs, outputs].map((specs) => specs.map(({ name, datatype }) => [name, datatype])));
+  if (describe(loaded) === describe(registered)) return;
+  throw new TroupeError(
+    'model.load_failed',
+    `the model's inputs and outputs are not those that were registered: ${describe(loaded)}, registered ${describe(registered)}`,
+  );
+}
+
+function timeout(ms: number): { promise: Promise<void>; timer: NodeJS.Timeout | undefined } {
+  let timer: NodeJS.Timeout | undefined;
+  const promise = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  return { promise, timer };
+}
+
+/** Waits, or less where the signal comes. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

@@ -1,0 +1,58 @@
+/**
+ * What a host is to a runner, for tests: forks it as a host does, orders over IPC, keeps what it reports. Every
+ * runner started here is ended by `stop()`.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { childEnvironment } from '@troupe/shared';
+import type {
+  HeldMessage,
+  RunnerOrder,
+  RunnerReport,
+  RunnerSpec,
+  RunnerStatus,
+} from '../../src/ipc/runner-messages.js';
+
+export class StandInHost {
+  readonly child: ChildProcess;
+  readonly reports: RunnerReport[] = [];
+  /** By stream sequence, as its holdings reports say. */
+  readonly held = new Map<number, HeldMessage>();
+  status: RunnerStatus | undefined;
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+
+  constructor(spec: RunnerSpec) {
+    this.child = fork(new URL('../../src/runner/main.ts', import.meta.url), {
+      execArgv: ['--import', 'tsx', '--conditions=@troupe/source'],
+      env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', MALLOC_MMAP_THRESHOLD_: '131072' }),
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.exited = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }));
+    this.child.on('message', (message) => this.#receive(message as RunnerReport));
+    this.child.on('error', () => undefined); // an order to a runner that has died
+    this.order({ kind: 'load', spec });
+  }
+
+  order(order: RunnerOrder): void {
+    this.child.send(order);
+  }
+
+  /** The first report of a kind, `undefined` until it came. */
+  first<K extends RunnerReport['kind']>(kind: K): Extract<RunnerReport, { kind: K }> | undefined {
+    return this.reports.find((report): report is Extract<RunnerReport, { kind: K }> => report.kind === kind);
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  #receive(report: RunnerReport): void {
+    if (report.kind === 'holdings') {
+      for (const message of report.taken) this.held.set(message.streamSequence, message);
+      for (const { streamSequence } of report.released) this.held.delete(streamSequence);
+    }
+    if (report.kind === 'status') this.status = report;
+    else this.reports.push(report);
+  }
+}
