@@ -2,6 +2,7 @@
  * The client of a cluster: what `connect()` gives. Ties the link, the routing view and the submitter together and ends
  * them in order; the mechanisms stand in the files beside this one.
  */
+import { setMaxListeners } from 'node:events';
 import {
   asTroupeError,
   parseHostName,
@@ -93,6 +94,8 @@ const maxRecentEvents = 10_000;
 /** Makes a client of an open link and view, which it owns from then on. `deadlineMs` is that of requests without one. */
 export function createClient(link: NatsLink, view: RoutingView, deadlineMs: number): TroupeClient {
   const closing = new AbortController();
+  // As many listeners as calls wait; the limit is there to find leaks, and would warn about each busy moment.
+  setMaxListeners(0, closing.signal);
   const submitter = createWorkSubmitter(link);
   const artifacts = createArtifactStore(link);
   const routes = createModelRoutes(view, whileOpen);
@@ -127,8 +130,8 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
   async function closeAll(): Promise<void> {
     closing.abort();
     submitter.close();
-    await view.close();
-    await link.close();
+    // Side by side: a read of the routes that waits for a server which is gone ends with the connection.
+    await Promise.all([view.close(), link.close()]);
   }
 
   function close(): Promise<void> {

@@ -2,6 +2,7 @@
  * One request from the caller's values to the caller's typed arrays: options, route, conversion, lane, answer.
  * Called by the client; everything that can be refused is refused here, before anything is sent.
  */
+import { setMaxListeners } from 'node:events';
 import {
   encodeInferRequest,
   injectTraceparent,
@@ -36,6 +37,8 @@ export async function inferOnce(
   // Taken before the first wait: afterwards another span may be the active one.
   const traceparent = injectTraceparent();
   assertNotAborted(options.signal);
+  // One signal for thousands of requests is no leak; Node would warn from the eleventh listener on.
+  if (options.signal !== undefined) setMaxListeners(0, options.signal);
   const { version, route, pinned } = await context.routes.pick(model, options);
   assertNotAborted(options.signal);
   const tensors = convertInputs(model, route.signature, inputs);
