@@ -81,7 +81,8 @@ export const leaderMachine = setup({
   },
   delays: {
     retry: ({ context }) => context.retryMs,
-    renewEvery: ({ context }) => context.ttlMs / 3,
+    // From the sending of the last one, not from its answer (L2).
+    renewEvery: ({ context }) => Math.max(0, context.heldUntilMs - (2 / 3) * context.ttlMs - context.now()),
     // A failed renewal is tried again soon: the deadline is near.
     renewAgain: ({ context }) => context.ttlMs / 12,
     leaseEnd: ({ context }) => Math.max(0, context.heldUntilMs - context.now()),

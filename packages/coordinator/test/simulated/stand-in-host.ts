@@ -98,7 +98,7 @@ export class StandInHost {
     clearInterval(this.#timer);
     await this.#renewing;
     await this.#stopCommands();
-    await Promise.all([...this.#workers.values()].map((worker) => worker.puller?.stop()));
+    await Promise.all([...this.#workers.values()].map(async (worker) => worker.puller?.stop()));
     this.#workers.clear();
   }
 
