@@ -4,14 +4,19 @@ import type { LoadedSet } from './case-folder.js';
 
 const zeroTolerance = { absolute: 0, relative: 0 };
 
-/** What is wrong with an answer; undefined where nothing is. Outputs may come in any order, and no further ones. */
+/**
+ * What is wrong with an answer; undefined where nothing is. Outputs may come in any order; a set need not say what all
+ * outputs are, but there is none that the model (`names`) does not have.
+ */
 export function findFault(
   got: readonly Tensor[],
   expected: readonly Tensor[],
   tolerance: LoadedSet['tolerance'],
+  names: readonly string[] = expected.map(({ name }) => name),
 ): string | undefined {
-  if (got.length !== expected.length) {
-    return `it has ${got.length} outputs (${got.map(({ name }) => name).join(', ')}), expected ${expected.length}`;
+  const given = got.map(({ name }) => name);
+  if (given.length !== names.length || !given.every((name) => names.includes(name))) {
+    return `it has the outputs ${given.join(', ')}; expected ${names.join(', ')}`;
   }
   for (const want of expected) {
     const output = got.find(({ name }) => name === want.name);

@@ -113,7 +113,12 @@ async function replayForm(
       const outputs = await doors.ask(form, model, inputs, {
         given: inputs === set.inputs ? given : undefined,
       });
-      return findFault(outputs, expected, tolerance);
+      return findFault(
+        outputs,
+        expected,
+        tolerance,
+        positive.outputs.map(({ name }) => name),
+      );
     } catch (error) {
       return textOf(error);
     }
