@@ -245,12 +245,15 @@ describe('worker machine, generated paths on a simulated clock', function () {
   const failures: unknown[] = [];
   let all: Map<string, AnyTransitionDefinition>;
 
+  const guardName = ({ guard }: AnyTransitionDefinition) =>
+    typeof guard === 'string' ? guard : guard === undefined ? 'none' : 'inline';
+
   /** A transition by its place: definitions differ from machine to machine. */
   const nameOf = (transition: AnyTransitionDefinition): string => {
     const siblings = transition.source.transitions.get(transition.eventType) ?? [];
     const always = transition.source.always ?? [];
     const list = transition.eventType === '' ? always : siblings;
-    return `${transition.source.id} on ${transition.eventType || 'always'} #${list.findIndex((other) => other.target?.[0]?.id === transition.target?.[0]?.id && String(other.guard) === String(transition.guard))}`;
+    return `${transition.source.id} on ${transition.eventType || 'always'} #${list.findIndex((other) => other.target?.[0]?.id === transition.target?.[0]?.id && guardName(other) === guardName(transition))}`;
   };
 
   function collect(node: AnyStateNode, into: Map<string, AnyTransitionDefinition>): void {
