@@ -95,6 +95,8 @@ export function createRetirement(options: RetirementOptions): Retirement {
     leftAt.delete(key);
     retired.delete(key);
     log.info(ref, 'version retired');
+    // With the last version of a deleted model its stream goes, too.
+    if (!view.models.has(ref.model)) strandedDueMs = now();
   }
 
   /** Acts as the version's last runner, which answers everything with one error. */
@@ -135,11 +137,9 @@ export function createRetirement(options: RetirementOptions): Retirement {
         const key = versionKey({ model, version });
         if (count > 0 && isForgotten(key)) await finish(key);
       }
-      if (
-        !view.models.has(model) &&
-        ![...view.withWorkers].some((key) => parseVersionKey(key).model === model)
-      )
-        await deleteWorkStream(link, model);
+      const keys = [...view.withWorkers, ...leftAt.keys()];
+      const inUse = view.models.has(model) || keys.some((key) => parseVersionKey(key).model === model);
+      if (!inUse && !stopped) await deleteWorkStream(link, model);
     }
   }
 
@@ -148,7 +148,6 @@ export function createRetirement(options: RetirementOptions): Retirement {
 
   return {
     update(next) {
-      const gone = [...view.models].some((model) => !next.models.has(model));
       for (const key of [...view.routed, ...next.withWorkers]) {
         if (!next.routed.has(key) && !leftAt.has(key)) leftAt.set(key, now());
       }
@@ -166,7 +165,6 @@ export function createRetirement(options: RetirementOptions): Retirement {
         }
         if (retired.has(key) && !view.withWorkers.has(key)) begin(key, () => finish(key));
       }
-      if (gone) strandedDueMs = Math.min(strandedDueMs, now() + 1_000);
       if (now() >= strandedDueMs) {
         strandedDueMs = now() + strandedEveryMs;
         begin('stranded', findStranded);
