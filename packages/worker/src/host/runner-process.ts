@@ -233,7 +233,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     });
     child.on('error', (error) => {
       if (child.pid !== undefined) {
-        log.warn({ err: error, pid: child.pid }, 'a message to a runner was not delivered');
+        log.warn({ err: error, runnerPid: child.pid }, 'a message to a runner was not delivered');
         return;
       }
       failure = error;

@@ -56,7 +56,7 @@ export function createRunnerRegister(dir: string, log: Log): RunnerRegister {
         try {
           process.kill(record.pid, 'SIGKILL');
           ended += 1;
-          log.warn({ pid: record.pid }, 'ended a runner of a former host');
+          log.warn({ runnerPid: record.pid }, 'ended a runner of a former host');
         } catch {
           // It ended between the look and the kill.
         }

@@ -327,7 +327,7 @@ class RunnerRun {
     this.#observer.started(process);
     const end = await process.ended;
     this.#observer.ended(process);
-    const fields = { model, version: version.version, device, role, pid: process.pid };
+    const fields = { model, version: version.version, device, role, runnerPid: process.pid };
     if (end.strike !== undefined) {
       this.#observer.notice({ kind: 'strike', message: end.strike, reason: end.reason });
     }

@@ -1,5 +1,5 @@
 /** A host with everything real: NATS, Redis, runner processes, ONNX Runtime. The test plays the leader. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Signature } from '@troupe/shared';
 import { expect } from 'chai';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
@@ -131,9 +131,10 @@ describe('host', function () {
   });
 
   it('a version that cannot load is covered by the last stable one, answers marked degraded', async () => {
-    await cluster.startHost('h1');
+    const host = await cluster.startHost('h1');
     await cluster.serve('h1', 'iris', await iris(1));
     for (let count = 0; count < 110; count += 1) await cluster.infer('iris', 1, setosa);
+    await waitUntil('it counts as stable', () => existsSync(`${host.dir}/models/iris/stable.json`));
     await cluster.command('h1', {
       kind: 'drain',
       model: 'iris',
