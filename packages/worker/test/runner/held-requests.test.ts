@@ -1,0 +1,127 @@
+import type { WireMessage } from '@troupe/shared';
+import type { WorkMessage } from '@troupe/shared/nats';
+import { expect } from 'chai';
+import type { HoldingsReport } from '../../src/ipc/runner-messages.js';
+import { type HeldRequest, HeldRequests } from '../../src/runner/held-requests.js';
+import { isAnswerSubject, type Lane } from '../../src/runner/lane.js';
+
+const wire: WireMessage = { payload: new Uint8Array(1), jsonLength: undefined };
+
+class Bench {
+  readonly sent: string[] = [];
+  readonly reports: HoldingsReport[] = [];
+  readonly held = new HeldRequests((report) => this.reports.push(report));
+  readonly lane = {
+    answer: (message: WorkMessage) => this.sent.push(`answer ${nameOf(message)}`),
+    ack: (message: WorkMessage) => this.sent.push(`ack ${nameOf(message)}`),
+    handBack: (message: WorkMessage) => this.sent.push(`nak ${nameOf(message)}`),
+    inProgress: (message: WorkMessage) => this.sent.push(`wpi ${nameOf(message)}`) > 0,
+  } as unknown as Lane;
+
+  take(message: WorkMessage): HeldRequest | undefined {
+    return this.held.take(this.lane, message);
+  }
+}
+
+const nameOf = ({ ref }: WorkMessage) => `${ref.streamSequence}/${ref.delivery}`;
+
+function messageOf(streamSequence: number, changes: Partial<WorkMessage> = {}, delivery = 1): WorkMessage {
+  return {
+    payload: Uint8Array.of(1, 2),
+    jsonLength: undefined,
+    replyTo: `inbox.${streamSequence}`,
+    doneTo: undefined,
+    requestId: `r${streamSequence}`,
+    budgetMs: 1_000,
+    pinned: false,
+    traceparent: undefined,
+    ref: { stream: 's', consumer: 'v1', delivery, streamSequence, consumerSequence: streamSequence },
+    arrivedAtMs: 0,
+    ...changes,
+  };
+}
+
+describe('held requests', () => {
+  it('tells the host of a message before and after, each once', () => {
+    const bench = new Bench();
+    const held = bench.take(messageOf(1));
+    bench.held.report();
+    expect(bench.reports[0]?.taken.map(({ streamSequence }) => streamSequence)).to.deep.equal([1]);
+    if (held !== undefined) bench.held.answer(held, wire);
+    bench.held.report();
+    expect(bench.reports[1]?.released).to.deep.equal([{ stream: 's', streamSequence: 1 }]);
+    bench.held.report();
+    expect(bench.reports).to.have.length(2);
+    expect(bench.held.size).to.equal(0);
+  });
+
+  it('answers, drops or hands back a request once, whatever is asked afterwards (H3)', () => {
+    const bench = new Bench();
+    const held = bench.take(messageOf(1)) as HeldRequest;
+    bench.held.answer(held, wire);
+    bench.held.answer(held, wire);
+    bench.held.drop(held);
+    expect(bench.held.handBack(held)).to.equal(0);
+    expect(bench.sent).to.deep.equal(['answer 1/1']);
+  });
+
+  it('joins a repeat by the same client to the request that is held: one run, one answer, both acked (H2)', () => {
+    const bench = new Bench();
+    const same = { replyTo: 'inbox.x', requestId: 'x' };
+    const held = bench.take(messageOf(1, same)) as HeldRequest;
+    expect(bench.take(messageOf(2, same))).to.equal(undefined);
+    expect(bench.held.size).to.equal(2);
+    bench.held.answer(held, wire);
+    expect(bench.sent).to.deep.equal(['answer 1/1', 'ack 2/1']);
+    expect(bench.held.size).to.equal(0);
+    expect(bench.take(messageOf(3, same))).to.not.equal(undefined);
+  });
+
+  it('does not join requests that merely share an id, or an inbox, or differ in what they say', () => {
+    const bench = new Bench();
+    const same = { replyTo: 'inbox.x', requestId: 'x' };
+    bench.take(messageOf(1, same));
+    expect(bench.take(messageOf(2, { ...same, replyTo: 'inbox.y' }))).to.not.equal(undefined);
+    expect(bench.take(messageOf(3, { ...same, requestId: 'y' }))).to.not.equal(undefined);
+    expect(bench.take(messageOf(4, { ...same, payload: Uint8Array.of(9) }))).to.not.equal(undefined);
+    expect(bench.take(messageOf(5, { requestId: 'x', replyTo: undefined }))).to.not.equal(undefined);
+    expect(bench.take(messageOf(6, { requestId: 'x', replyTo: undefined }))).to.not.equal(undefined);
+  });
+
+  it('acks under the latest delivery a message that lapsed and came again while it was held (H2)', () => {
+    const bench = new Bench();
+    const held = bench.take(messageOf(1)) as HeldRequest;
+    expect(bench.take(messageOf(1, {}, 2))).to.equal(undefined);
+    expect(bench.held.size).to.equal(1);
+    bench.held.answer(held, wire);
+    expect(bench.sent).to.deep.equal(['answer 1/2']);
+  });
+
+  it('never reports a message as released that was taken again in the same turn', () => {
+    const bench = new Bench();
+    const held = bench.take(messageOf(1)) as HeldRequest;
+    bench.held.handBack(held);
+    bench.take(messageOf(1, {}, 2));
+    bench.held.report();
+    expect(bench.reports.at(-1)?.released).to.deep.equal([]);
+  });
+
+  it('renews what has been held for a while, and reports it', () => {
+    const bench = new Bench();
+    bench.take(messageOf(1, { arrivedAtMs: 100 }));
+    bench.take(messageOf(2, { arrivedAtMs: 300 }));
+    bench.held.renew(200);
+    bench.held.report();
+    expect(bench.sent).to.deep.equal(['wpi 1/1']);
+    expect(bench.reports.at(-1)?.renewed).to.deep.equal([{ stream: 's', streamSequence: 1 }]);
+  });
+});
+
+describe('answer subjects', () => {
+  it('publishes nowhere but to a plain subject', () => {
+    for (const good of ['_INBOX.a.b', 'x', 'ä.b']) expect(isAnswerSubject(good), good).to.equal(true);
+    for (const bad of ['', 'a b', 'a.*', 'a.>', 'a\r\nPUB', 'a\tb', 'x'.repeat(2_000)]) {
+      expect(isAnswerSubject(bad), JSON.stringify(bad)).to.equal(false);
+    }
+  });
+});
