@@ -76,9 +76,11 @@ function flag<T>(parse: (value: string) => T): (value: string) => T {
 export function readHostArguments(args: readonly string[], environment: Environment): HostArguments {
   const command = new Command('troupe-worker')
     .description('A host of Troupe: serves ONNX models on the devices of this machine')
-    .option('--devices <list>', 'devices, separated by commas: cpu:N, cuda:N, webgpu:N', flag(parseDevices), [
-      parseDevice('cpu:0'),
-    ])
+    .option(
+      '--devices <list>',
+      'devices, separated by commas: cpu:N, cuda:N, webgpu:N (default: cpu:0)',
+      flag(parseDevices),
+    )
     .option('--name <name>', "name in the cluster (default: the machine's name)", flag(parseHostName))
     .option('--data <folder>', 'folder of its own for artifacts (default: .troupe/host-<name>)')
     .option(
@@ -98,7 +100,9 @@ export function readHostArguments(args: readonly string[], environment: Environm
     )
     .allowExcessArguments(false)
     .exitOverride()
-    .configureHelp({ showGlobalOptions: false });
+    .configureOutput({
+      outputError: (text, write) => write(`troupe: ${text.replace(/^error: /, '')}`),
+    });
   try {
     command.parse([...args], { from: 'user' });
   } catch (thrown) {
@@ -106,7 +110,7 @@ export function readHostArguments(args: readonly string[], environment: Environm
     throw thrown;
   }
   const options = command.opts<{
-    devices: Device[];
+    devices?: Device[];
     name?: string;
     data?: string;
     slots?: number;
@@ -114,11 +118,12 @@ export function readHostArguments(args: readonly string[], environment: Environm
     redis: string;
   }>();
   const name = options.name ?? defaultHostName();
+  const devices = options.devices ?? [parseDevice('cpu:0')];
   return {
     name,
     dataDir: options.data ?? join('.troupe', `host-${name}`),
-    devices: options.devices,
-    slots: options.slots ?? options.devices.length * defaults.slotsPerDevice,
+    devices,
+    slots: options.slots ?? devices.length * defaults.slotsPerDevice,
     natsUrl: options.nats,
     redisUrl: options.redis,
   };

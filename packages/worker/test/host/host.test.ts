@@ -176,6 +176,20 @@ describe('host', function () {
     expect(await Promise.all(answers)).to.have.length(200);
   });
 
+  it('a second Ctrl-C, a second later, ends a host at once that waits for a long run', async () => {
+    const host = await cluster.startHost('h1');
+    await cluster.serve('h1', 'slow', await cluster.version(1, slowOn(), slowSignature));
+    const runners = recordedRunners(host.dir);
+    const answer = cluster.infer('slow', 1, [1e9, 0, 0, 0]).catch(() => 'no answer');
+    await waitUntil('it runs', async () => ((await cluster.worker('h1', 1))?.inFlight ?? 0) > 0);
+    await waitUntil('it has ended', () => host.child.exitCode !== null || void host.child.kill('SIGINT'));
+    expect(await host.exited).to.deep.equal({ code: 130, signal: null });
+    await waitUntil('its runners are gone', () => !runners.some(isRunning));
+    expect(await cluster.report('h1')).to.equal(undefined);
+    cluster.submitter.close();
+    await answer;
+  });
+
   it('kill -9 of a host leaves no runner behind, and its data folder free for the next', async () => {
     const host = await cluster.startHost('h1');
     await cluster.serve('h1', 'iris', await iris(1));

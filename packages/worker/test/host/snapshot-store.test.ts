@@ -110,7 +110,7 @@ describe('snapshot store', () => {
 
   it('a power cut at any write leaves the old stable version or the new one, each complete', async () => {
     await (await open()).recordStable('iris', first);
-    const cuts = new Set<number | undefined>();
+    const found = new Set<number>();
     for (let step = 1; ; step += 1) {
       const files = cutAt(step);
       let cut = false;
@@ -122,9 +122,9 @@ describe('snapshot store', () => {
       }
       const after = await open({ unreachable: true });
       const stable = after.stable('iris');
-      cuts.add(stable?.version);
       expect(stable, `after a cut at write ${step}`).to.not.equal(undefined);
       if (stable === undefined) return;
+      found.add(stable.version);
       const path = await after.ensure('iris', stable);
       expect(readFileSync(path, 'utf8')).to.equal(contents.get(stable.digest));
       expect(readdirSync(join(dir, 'models/iris')).filter((name) => name.endsWith('.new'))).to.deep.equal([]);
@@ -136,7 +136,7 @@ describe('snapshot store', () => {
       rmSync(dir, { recursive: true, force: true });
       await (await open()).recordStable('iris', first);
     }
-    expect([...cuts].sort()).to.deep.equal([1, 2]);
+    expect(found).to.deep.equal(new Set([1, 2]));
   });
 
   it('what a cut-off fetch left behind is removed at the next start', async () => {

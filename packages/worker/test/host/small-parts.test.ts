@@ -1,0 +1,229 @@
+/** The small deciders of a host: signatures, devices and flags, trials, the lock, the outbox, what is held. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readEnvironment, type Signature, type TensorSpec, TroupeError } from '@troupe/shared';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { lockDataFolder } from '../../src/host/data-lock.js';
+import { EventOutbox } from '../../src/host/event-outbox.js';
+import { HeldMessages } from '../../src/host/held-messages.js';
+import { defaultHostName, parseDevices, readHostArguments } from '../../src/host/host-command-line.js';
+import { identifyProcess, isAlive } from '../../src/host/process-identity.js';
+import { acceptsSignature } from '../../src/host/signature-accepts.js';
+import { TrialQueue } from '../../src/host/trial-queue.js';
+
+const spec = (
+  name: string,
+  shape: TensorSpec['shape'],
+  datatype: TensorSpec['datatype'] = 'FP32',
+): TensorSpec => ({
+  name,
+  datatype,
+  shape,
+});
+const signature = (inputs: TensorSpec[], outputs: TensorSpec[]): Signature => ({ inputs, outputs });
+const reasonOf = (act: () => unknown): string | undefined => {
+  try {
+    act();
+    return undefined;
+  } catch (thrown) {
+    return thrown instanceof TroupeError ? thrown.reason : String(thrown);
+  }
+};
+
+describe('fallback signature', () => {
+  const own = signature([spec('x', [-1, 4])], [spec('y', [-1, 3])]);
+
+  it('a version covers another with equal or wider inputs and the same outputs', () => {
+    expect(acceptsSignature(own, own)).to.equal(true);
+    const wider = signature([spec('x', [-1, -1])], [spec('y', [-1, 3]), spec('z', [1])]);
+    expect(acceptsSignature(wider, own)).to.equal(true);
+    expect(acceptsSignature(own, wider), 'not the other way round').to.equal(false);
+  });
+
+  it('a version with another name, datatype, rank, size or number of inputs covers nothing', () => {
+    const others = [
+      signature([spec('a', [-1, 4])], own.outputs as TensorSpec[]),
+      signature([spec('x', [-1, 4], 'FP64')], own.outputs as TensorSpec[]),
+      signature([spec('x', [-1, 4, 1])], own.outputs as TensorSpec[]),
+      signature([spec('x', [-1, 5])], own.outputs as TensorSpec[]),
+      signature([spec('x', [-1, 4]), spec('w', [1])], own.outputs as TensorSpec[]),
+      signature(own.inputs as TensorSpec[], [spec('y', [-1, 2])]),
+      signature(own.inputs as TensorSpec[], []),
+    ];
+    for (const other of others) expect(acceptsSignature(other, own)).to.equal(false);
+  });
+});
+
+describe('host command line', () => {
+  const environment = readEnvironment({ NATS_URL: 'nats://from-environment:1' });
+
+  it('flags win over the environment, the environment over defaults', () => {
+    expect(readHostArguments([], environment)).to.deep.include({
+      natsUrl: 'nats://from-environment:1',
+      redisUrl: 'redis://127.0.0.1:6379',
+      slots: 8,
+    });
+    const given = readHostArguments(
+      ['--nats', 'nats://flag:1', '--devices', 'cpu:0,cuda:1', '--name', 'box', '--slots', '3'],
+      environment,
+    );
+    expect(given).to.deep.include({ natsUrl: 'nats://flag:1', name: 'box', slots: 3 });
+    expect(given.devices.map(({ name }) => name)).to.deep.equal(['cpu:0', 'cuda:1']);
+    expect(given.dataDir).to.equal(join('.troupe', 'host-box'));
+  });
+
+  it('unknown and doubled devices are refused by name', () => {
+    for (const devices of ['tpu:0', 'cpu', 'cpu:-1', 'cpu:0,cpu:0', '']) {
+      expect(
+        reasonOf(() => parseDevices(devices)),
+        devices,
+      ).to.equal('placement.no_device');
+    }
+  });
+
+  it('whatever the machine is called, its name makes a host name', () => {
+    fc.assert(
+      fc.property(fc.string(), (machine) => {
+        expect(defaultHostName(machine)).to.match(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/);
+      }),
+    );
+    expect(defaultHostName('gpu-7.example.org')).to.equal('gpu-7-example-org');
+  });
+});
+
+describe('trial queue', () => {
+  it('trials run one at a time, in order, and a failed one holds up nothing', async () => {
+    const queue = new TrialQueue();
+    const order: string[] = [];
+    const trial = (name: string, fails = false) =>
+      queue.run(async () => {
+        order.push(`${name} begins`);
+        await new Promise((resolve) => setImmediate(resolve));
+        order.push(`${name} ends`);
+        if (fails) throw new Error(name);
+      });
+    const results = await Promise.allSettled([trial('a', true), trial('b')]);
+    expect(results.map(({ status }) => status)).to.deep.equal(['rejected', 'fulfilled']);
+    expect(order).to.deep.equal(['a begins', 'a ends', 'b begins', 'b ends']);
+    expect(queue.size).to.equal(0);
+  });
+
+  it('more than sixteen waiting are refused', async () => {
+    const queue = new TrialQueue();
+    let end = () => undefined as void;
+    const blocker = queue.run(
+      () =>
+        new Promise<void>((resolve) => {
+          end = resolve;
+        }),
+    );
+    const waiting = Array.from({ length: 16 }, () => queue.run(async () => undefined));
+    const fault = await queue.run(async () => undefined).catch((thrown: unknown) => thrown);
+    expect(fault).to.be.instanceOf(TroupeError).with.property('reason', 'queue.full');
+    end();
+    await Promise.all([blocker, ...waiting]);
+  });
+});
+
+describe('data folder lock', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'troupe-lock-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  it('a live holder keeps it; released, it is free and leaves nothing behind', () => {
+    const lock = lockDataFolder(dir);
+    expect(reasonOf(() => lockDataFolder(dir))).to.equal('config.invalid');
+    lock.release();
+    lock.release();
+    expect(readdirSync(dir)).to.deep.equal([]);
+    lockDataFolder(dir).release();
+  });
+
+  it('a dead holder’s lock is taken over, even where its pid is used again', () => {
+    const me = identifyProcess(process.pid);
+    const dead = [
+      JSON.stringify({ ...me, startTicks: '1' }),
+      JSON.stringify({ ...me, bootId: 'another boot' }),
+      'not ours',
+      '',
+    ];
+    for (const holder of dead) {
+      writeFileSync(join(dir, 'lock'), holder);
+      const lock = lockDataFolder(dir);
+      expect(JSON.parse(readFileSync(join(dir, 'lock'), 'utf8'))).to.deep.equal(me);
+      lock.release();
+    }
+  });
+
+  it('a process is told from a later one of its pid', () => {
+    const me = identifyProcess(process.pid);
+    if (me === undefined) return;
+    expect(isAlive(me)).to.equal(true);
+    expect(isAlive({ ...me, startTicks: '1' })).to.equal(false);
+    expect(identifyProcess(2 ** 22 + 1)).to.equal(undefined);
+  });
+});
+
+describe('event outbox', () => {
+  it('events leave in order, after the lease was told what they tell of', async () => {
+    const seen: string[] = [];
+    const outbox = new EventOutbox(
+      async () => {
+        seen.push('renewed');
+      },
+      ({ text }) => seen.push(text),
+    );
+    const event = (text: string) => ({ kind: 'worker.state' as const, source: 'host/h', text, data: {} });
+    outbox.add(event('a'));
+    outbox.add(event('b'));
+    await outbox.drained();
+    outbox.add(event('c'));
+    await outbox.drained();
+    expect(seen).to.deep.equal(['renewed', 'a', 'b', 'renewed', 'c']);
+  });
+});
+
+describe('held messages', () => {
+  const message = (streamSequence: number, delivery = 1) => ({
+    stream: 's',
+    consumer: 'v1',
+    streamSequence,
+    consumerSequence: streamSequence,
+    delivery,
+  });
+  const ref = (streamSequence: number) => ({ stream: 's', streamSequence });
+  const report = (taken: number[], released: number[] = [], renewed: number[] = []) => ({
+    kind: 'holdings' as const,
+    taken: taken.map((sequence) => message(sequence)),
+    released: released.map(ref),
+    renewed: renewed.map(ref),
+  });
+
+  it('only deliveries that are certainly still the runner’s are handed back', () => {
+    const held = new HeldMessages();
+    held.report(report([1, 2, 3]), 0, 'server');
+    held.report(report([], [1], [2]), 1_500, 'server');
+    expect(held.takeBack(2_000, 2_000, 'server').map(({ streamSequence }) => streamSequence)).to.deep.equal([
+      2,
+    ]);
+    expect(held.size).to.equal(0);
+  });
+
+  it('a redelivery replaces the delivery before it', () => {
+    const held = new HeldMessages();
+    held.report(report([1]), 0, 'server');
+    held.report({ kind: 'holdings', taken: [message(1, 2)], released: [], renewed: [] }, 10, 'server');
+    expect(held.takeBack(20, 2_000, 'server')).to.deep.equal([message(1, 2)]);
+  });
+
+  it('nothing of a NATS server that was replaced is handed back', () => {
+    const held = new HeldMessages();
+    held.report(report([1]), 0, 'old');
+    held.report(report([2]), 0, 'new');
+    expect(held.takeBack(1, 2_000, 'new').map(({ streamSequence }) => streamSequence)).to.deep.equal([2]);
+  });
+});
