@@ -88,6 +88,9 @@ export interface TroupeClient extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** A view that reads from a server which is gone ends with the connection; there is no need to wait for its own end. */
+const viewCloseBoundMs = 500;
+
 /** Most events that are read back at once. */
 const maxRecentEvents = 10_000;
 
@@ -130,8 +133,8 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
   async function closeAll(): Promise<void> {
     closing.abort();
     submitter.close();
-    // Side by side: a read of the routes that waits for a server which is gone ends with the connection.
-    await Promise.all([view.close(), link.close()]);
+    await endWithin(view.close(), viewCloseBoundMs);
+    await link.close();
   }
 
   function close(): Promise<void> {
@@ -221,6 +224,16 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
     [Symbol.asyncDispose]: close,
   };
   return client;
+}
+
+/** Awaits work, but no longer than this. */
+async function endWithin(work: Promise<void>, boundMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const bound = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, boundMs);
+  });
+  await Promise.race([work, bound]);
+  clearTimeout(timer);
 }
 
 function closedError(): TroupeError {
