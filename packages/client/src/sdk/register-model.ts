@@ -96,6 +96,7 @@ export async function registerModel(
   const checked = checkRegisterOptions(options);
   const tell = options.onProgress ?? (() => undefined);
   const bytes = await readArtifact(options);
+  if (bytes.length === 0) throw new TroupeError('model.not_onnx', 'the model file is empty');
   const digest = createHash('sha256').update(bytes).digest('hex');
   const args = {
     ...checked.args,
