@@ -13,7 +13,7 @@ const loadFaults: readonly (readonly [RegExp, ErrorReason])[] = [
   [/protobuf parsing failed|Invalid tensor data type|Model data pointer is null/i, 'model.not_onnx'],
   [/non tensor type/i, 'model.input_unsupported'],
   [
-    /not a registered function\/op|Could not find an implementation|No opset import|opset|IR version|not supported|NOT_IMPLEMENTED|Exception during initialization/i,
+    /not a registered function\/op|No Op registered|Could not find an implementation|No opset import|opset|IR version|not supported|NOT_IMPLEMENTED|Exception during initialization/i,
     'model.runtime_unsupported',
   ],
 ];
