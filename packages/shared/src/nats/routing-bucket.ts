@@ -1,9 +1,8 @@
 /**
  * The routing table in a file-backed key-value bucket: the leader publishes entries by compare-and-set, every door
- * reads them. A watch is deaf for seconds after a server's restart, so readers read everything again after each
- * reconnect and at a slow tick.
+ * reads them. Readers hear of changes and read again what changed; everything after each reconnect and at a slow tick.
  */
-import { type KV, type KvEntry, type QueuedIterator, StorageType } from 'nats';
+import { type KV, type KvEntry, StorageType } from 'nats';
 import { asTroupeError } from '../errors/troupe-error.js';
 import type { RoutingEntry } from '../routing/routing-entry.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
@@ -13,6 +12,8 @@ import { streamManager } from './work-lane.js';
 const textEncoder = new TextEncoder();
 const refreshEveryMs = 10_000;
 const publishAttempts = 5;
+/** Entries asked for together when everything is read. */
+const readsAtOnce = 32;
 
 function openBucket(link: NatsLink): Promise<KV> {
   return link.connection.jetstream({ timeout: 5_000 }).views.kv(link.subjects.routesBucket, {
@@ -111,10 +112,13 @@ async function readBucket(link: NatsLink, kv: KV): Promise<RoutingEntry[]> {
   const jsm = await streamManager(link);
   const { state } = await jsm.streams.info(`KV_${routesBucket}`, { subjects_filter: '>' });
   const prefix = `$KV.${routesBucket}.`;
-  for (const subject of Object.keys(state.subjects ?? {})) {
-    const stored = await kv.get(subject.slice(prefix.length));
-    const entry = stored === null ? undefined : parseEntry(stored);
-    if (entry !== undefined) entries.push(entry);
+  const keys = Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
+  for (let start = 0; start < keys.length; start += readsAtOnce) {
+    const stored = await Promise.all(keys.slice(start, start + readsAtOnce).map((key) => kv.get(key)));
+    for (const one of stored) {
+      const entry = one === null ? undefined : parseEntry(one);
+      if (entry !== undefined) entries.push(entry);
+    }
   }
   return entries;
 }
@@ -137,11 +141,19 @@ export async function createRoutingView(
 ): Promise<RoutingView> {
   const entries = new Map<string, RoutingEntry>();
   const listeners = new Set<(model: string) => void>();
-  let watch: QueuedIterator<KvEntry> | undefined;
+  let bucket: Promise<KV> | undefined;
   let closed = false;
   let refreshing: Promise<void> | undefined;
-  /** Models that the watch has told about while everything is being read again: what was read of them may be older. */
+  /** Models read alone while everything is being read again: what that reads of them may be older. */
   let toldMeanwhile = new Set<string>();
+
+  function openOnce(): Promise<KV> {
+    bucket ??= openBucket(link).catch((error: unknown) => {
+      bucket = undefined;
+      throw error;
+    });
+    return bucket;
+  }
 
   function changed(model: string): void {
     for (const listener of Array.from(listeners)) listener(model);
@@ -154,27 +166,37 @@ export async function createRoutingView(
     changed(entry.model);
   }
 
-  async function follow(kv: KV): Promise<void> {
-    const iterator = await kv.watch();
-    if (closed) {
-      iterator.stop();
+  /** Reads one model again; told of a change, by a message that may be out of order or was refused in the end. */
+  async function readModel(model: string): Promise<void> {
+    const stored = await (await openOnce()).get(model);
+    toldMeanwhile.add(model);
+    const entry = stored === null ? undefined : parseEntry(stored);
+    if (entry !== undefined) take(entry);
+    else if (entries.delete(model)) changed(model);
+  }
+
+  /** At most one read for each model is under way; a change during it is read after it. */
+  const reading = new Map<string, 'once' | 'again'>();
+  function readSoon(model: string): void {
+    if (closed) return;
+    if (reading.has(model)) {
+      reading.set(model, 'again');
       return;
     }
-    watch?.stop();
-    watch = iterator;
-    for await (const stored of iterator) {
-      toldMeanwhile.add(stored.key);
-      if (stored.operation === 'PUT') {
-        const entry = parseEntry(stored);
-        if (entry !== undefined) take(entry);
-      } else if (entries.delete(stored.key)) {
-        changed(stored.key);
-      }
-    }
+    reading.set(model, 'once');
+    readModel(model)
+      .catch((error: unknown) => {
+        if (!closed) onError(asTroupeError(error, 'nats.failed'));
+      })
+      .finally(() => {
+        const again = reading.get(model) === 'again';
+        reading.delete(model);
+        if (again) readSoon(model);
+      });
   }
 
   async function readAgain(): Promise<void> {
-    const kv = await openBucket(link);
+    const kv = await openOnce();
     const seen = new Set<string>();
     toldMeanwhile = new Set();
     for (const entry of await readBucket(link, kv)) {
@@ -192,6 +214,8 @@ export async function createRoutingView(
   function refresh(): Promise<void> {
     refreshing ??= readAgain()
       .catch((error: unknown) => {
+        // A server that came back without the bucket: declare it again at the next read.
+        bucket = undefined;
         throw asTroupeError(error, 'nats.failed');
       })
       .finally(() => {
@@ -203,19 +227,22 @@ export async function createRoutingView(
   const refreshQuietly = () => {
     if (link.isConnected() && !closed) refresh().catch(onError);
   };
-  await refresh();
-  const startWatch = () => {
-    openBucket(link)
-      .then(follow)
-      .catch((error: unknown) => {
-        if (!closed) onError(error);
-      });
-  };
-  startWatch();
-  const stopWatching = link.onReconnect(() => {
-    refreshQuietly();
-    startWatch();
+  // Not the library's watch: its heartbeats outlive a connection that closes while it starts, and it is deaf for
+  // seconds after a restart of the server. Writes to the bucket are plain messages that anybody may hear.
+  const prefix = `$KV.${link.subjects.routesBucket}.`;
+  const subscription = link.connection.subscribe(`${prefix}>`, {
+    callback: (error, msg) => {
+      if (error === null) readSoon(msg.subject.slice(prefix.length));
+    },
   });
+  const stopWatching = link.onReconnect(refreshQuietly);
+  try {
+    await refresh();
+  } catch (error) {
+    stopWatching();
+    if (!link.connection.isClosed()) subscription.unsubscribe();
+    throw error;
+  }
   const timer = setInterval(refreshQuietly, refreshEveryMs);
   // The view alone keeps no process alive: whoever holds the connection decides.
   timer.unref();
@@ -233,7 +260,7 @@ export async function createRoutingView(
       closed = true;
       stopWatching();
       clearInterval(timer);
-      watch?.stop();
+      if (!link.connection.isClosed()) subscription.unsubscribe();
       await refreshing?.catch(() => undefined);
     },
   };

@@ -143,6 +143,19 @@ describe('what a cluster keeps on NATS', () => {
       expect(await publisher.readAll()).to.deep.equal([entry(7)]);
     });
 
+    it('leave nothing behind when their reader is closed, whatever it was at', async () => {
+      await createRoutingPublisher(link).publish(entry(1));
+      const handles = () => process.getActiveResourcesInfo().length;
+      const before = handles();
+      for (let round = 0; round < 60; round += 1) {
+        const view = await createRoutingView(link, () => undefined);
+        if (round % 2 === 0) await createRoutingPublisher(link).publish(entry(round + 2));
+        await view.close();
+      }
+      // The wait itself holds two timers; a leak would show once for every few rounds.
+      await waitUntil('nothing more is held than before', () => handles() <= before + 2);
+    });
+
     it('survive a restart of the server, and changes made after it are seen', async () => {
       const view = await createRoutingView(link, () => undefined);
       closers.push(() => view.close());
