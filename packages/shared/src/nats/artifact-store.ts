@@ -91,12 +91,10 @@ export function createArtifactStore(link: NatsLink): ArtifactStore {
   let closed = false;
 
   function openBucket(connection: NatsConnection): Promise<ObjectStore> {
-    return connection
-      .jetstream({ timeout: 5_000 })
-      .views.os(link.subjects.artifactsBucket, {
-        storage: StorageType.File,
-        description: 'Troupe artifacts by SHA-256',
-      });
+    return connection.jetstream({ timeout: 5_000 }).views.os(link.subjects.artifactsBucket, {
+      storage: StorageType.File,
+      description: 'Troupe artifacts by SHA-256',
+    });
   }
 
   async function ownBucket(): Promise<ObjectStore> {
