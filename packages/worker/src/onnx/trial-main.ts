@@ -14,8 +14,10 @@ import {
 } from '@troupe/shared';
 import { findModelFaults, scanModel } from '@troupe/shared/onnx';
 import { type BatchVerdict, fullBatchMs, rowsWithin, tryBatching } from './batch-trial.js';
+import { entryUrl, startThread } from './entry-file.js';
 import { runGoldenCases } from './golden-run.js';
 import { type OnnxSession, openSession } from './onnx-session.js';
+import type { ParentWatchSource } from './parent-watch.js';
 import { readMemoryBytes } from './process-memory.js';
 import { makeInputs } from './trial-data.js';
 import {
@@ -142,6 +144,9 @@ async function tryModel(order: TrialOrder): Promise<TrialPassed> {
 }
 
 process.once('message', (order: TrialOrder) => {
+  startThread(entryUrl(import.meta.url, 'parent-watch'), {
+    workerData: { parentPid: order.parentPid } satisfies ParentWatchSource,
+  }).unref();
   tryModel(order)
     .catch(
       (thrown: unknown): TrialReport => ({

@@ -3,6 +3,8 @@ import type { BatchSettings, GoldenCase, Signature, WireError } from '@troupe/sh
 
 /** The only message to the process. */
 export interface TrialOrder {
+  /** Of the caller: the trial ends when it does. */
+  readonly parentPid: number;
   readonly modelPath: string;
   readonly device: string;
   readonly intraOpThreads: number;

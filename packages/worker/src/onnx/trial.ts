@@ -78,6 +78,7 @@ async function tryOnce(
 ): Promise<TrialEnd> {
   const { device, intraOpThreads, modelPath, trial } = options;
   const order: TrialOrder = {
+    parentPid: process.pid,
     modelPath,
     device,
     intraOpThreads,
@@ -87,7 +88,9 @@ async function tryOnce(
   };
   const child = fork(entryUrl(import.meta.url, 'trial-main'), {
     env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', MALLOC_MMAP_THRESHOLD_: '131072' }),
-    serialization: 'advanced', // NaN in golden cases
+    // In a session of its own: a terminal's Ctrl-C is for the host, and must not look like a crash of the model.
+    detached: true,
+    serialization: 'advanced', // golden cases of a caller in TypeScript may hold NaN and bigints
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'], // whatever the runtime prints is a stranger's text
   });
   const watch = new TrialWatch(child, options, endsAtMs);

@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { type TrialVerdict, TroupeError } from '@troupe/shared';
 import { encodeModel, identityModel, int64Tensor, mlp, tensorValue } from '@troupe/shared/onnx';
 import { expect } from 'chai';
+import { waitUntil } from '../../../../test/harness/wait-until.js';
 import {
   failsOn,
   hugeOutput,
@@ -69,6 +73,15 @@ function endless(): Uint8Array {
       ],
     },
   });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false; // no such process
+  }
 }
 
 describe('trial of a model', function () {
@@ -155,6 +168,23 @@ describe('trial of a model', function () {
     const refusal = await refusalOf(tryModel(endless(), { limitMs: 1 }));
     expect(refusal.reason).to.equal('model.trial_failed');
     expect(refusal.message).to.include('1 ms');
+  });
+
+  it('leaves no process behind when its caller dies in the middle of a run that does not end', async () => {
+    const caller = spawn(
+      process.execPath,
+      [
+        ...['--import', 'tsx', '--conditions=@troupe/source'],
+        fileURLToPath(new URL('./try-and-hang.ts', import.meta.url)),
+        folder.write(endless()),
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const [chunk] = (await once(caller.stdout, 'data')) as [Buffer];
+    const pid = Number(chunk.toString());
+    expect(isAlive(pid)).to.equal(true);
+    caller.kill('SIGKILL');
+    await waitUntil('the trial process has ended', () => !isAlive(pid));
   });
 
   it('refuses a model that takes more memory than it may', async () => {
