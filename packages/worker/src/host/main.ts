@@ -41,7 +41,7 @@ async function main(): Promise<number> {
     log,
   });
   let stopping = false;
-  const signals = onStopSignals(
+  onStopSignals(
     (signal) => {
       stopping = true;
       log.info({ signal }, 'stopping');
@@ -58,8 +58,6 @@ async function main(): Promise<number> {
   } catch (thrown) {
     if (!stopping || asTroupeError(thrown).reason !== 'client.closed') throw thrown;
     return 0;
-  } finally {
-    signals.release();
   }
 }
 

@@ -6,13 +6,11 @@
 /** Earliest a second SIGINT counts as another one, in milliseconds. */
 const deliberateMs = 1_000;
 
-export interface StopSignals {
-  /** Stops listening. */
-  release(): void;
-}
-
-/** Calls `stop` at the first signal and `abort` at a deliberate second Ctrl-C, each at most once. */
-export function onStopSignals(stop: (signal: NodeJS.Signals) => void, abort: () => void): StopSignals {
+/**
+ * Calls `stop` at the first signal and `abort` at a deliberate second Ctrl-C, each at most once. Listens until the
+ * process is gone: a late signal would otherwise turn its exit code into a death by signal.
+ */
+export function onStopSignals(stop: (signal: NodeJS.Signals) => void, abort: () => void): void {
   let stoppedAtMs: number | undefined;
   let aborted = false;
   const hear = (signal: NodeJS.Signals) => {
@@ -25,11 +23,5 @@ export function onStopSignals(stop: (signal: NodeJS.Signals) => void, abort: () 
       abort();
     }
   };
-  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, hear);
-  return {
-    release: () => {
-      for (const signal of signals) process.off(signal, hear);
-    },
-  };
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, hear);
 }

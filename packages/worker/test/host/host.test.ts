@@ -100,15 +100,15 @@ describe('host', function () {
   });
 
   it('what a killed runner held is answered by its successor; the death is an event', async () => {
-    await cluster.startHost('h1');
+    await cluster.startHost('h1', { env: { TROUPE_LEASE_TTL_MS: '600' } });
     const { pid } = await cluster.serve('h1', 'slow', await cluster.version(1, slowOn(), slowSignature));
-    // Long enough that the kill finds them in the run and behind it, whatever this machine's speed.
-    const answers = [1, 2, 3, 4].map(() =>
-      cluster.infer('slow', 1, [100_000, 0, 0, 0], { deadlineMs: 60_000 }),
-    );
+    // The first runs long enough to be seen in a report, on a machine of whatever speed; the others wait behind it.
+    const trips = [500_000, 1, 2, 3];
+    const answers = trips.map((count) => cluster.infer('slow', 1, [count, 0, 0, 0], { deadlineMs: 60_000 }));
     await waitUntil('it holds them', async () => ((await cluster.worker('h1', 1))?.inFlight ?? 0) > 0);
     process.kill(pid ?? 0, 'SIGKILL');
-    for (const answer of await Promise.all(answers)) expect(answer.outputs[0]?.data[0]).to.equal(100_000);
+    const results = await Promise.all(answers);
+    expect(results.map((answer) => answer.outputs[0]?.data[0])).to.deep.equal(trips);
     const after = await waitUntil('it serves again', async () => {
       const worker = await cluster.worker('h1', 1);
       return worker?.state === 'serving' && worker.pid !== pid ? worker : undefined;

@@ -112,7 +112,7 @@ describe('trial queue', () => {
 
   it('more than sixteen waiting are refused', async () => {
     const queue = new TrialQueue();
-    let end = () => undefined as void;
+    let end: () => void = () => undefined;
     const blocker = queue.run(
       () =>
         new Promise<void>((resolve) => {
