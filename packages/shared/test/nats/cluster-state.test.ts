@@ -151,6 +151,7 @@ describe('what a cluster keeps on NATS', () => {
         const own = await connectNats({ servers: server.url, namespace: 'troupe', name: 'brief' });
         const view = await createRoutingView(own, () => undefined);
         if (round % 2 === 0) await createRoutingPublisher(link).publish(entry(round + 2));
+        for (let trip = 0; trip < round % 8; trip += 1) await own.connection.flush();
         await view.close();
         await own.close();
       }
