@@ -106,6 +106,11 @@ export class HeldRequests {
     for (const message of [held.message, ...held.repeats]) held.lane.ack(message);
   }
 
+  /** Lets go without a word to the server, which delivers it again after `ack_wait`. */
+  lapse(held: HeldRequest): void {
+    this.#release(held);
+  }
+
   /** Gives all its messages back to be delivered elsewhere, and lets go. The number of messages. */
   handBack(held: HeldRequest): number {
     if (!this.#release(held)) return 0;

@@ -263,7 +263,7 @@ export class RequestFlow {
     this.#settled();
   }
 
-  /** Kept for an admin to look at, and answered. Where it cannot be kept, it goes back to be tried once more. */
+  /** Kept for an admin to look at, and answered. Where it cannot be kept, it comes again after `ack_wait`. */
   #deadLetter(held: HeldRequest): void {
     const { link, log, served } = this.#options;
     const target = { model: served.model, version: held.lane.version.version };
@@ -274,8 +274,9 @@ export class RequestFlow {
     publishDead(link, target, held.message, error.reason, error.message).then(
       () => this.#answer(held, error),
       (thrown: unknown) => {
+        // Handed back, it would be here again at once, and again.
         log.error({ err: thrown, ref: held.message.ref }, 'a dead letter could not be kept');
-        this.#held.handBack(held);
+        this.#held.lapse(held);
         this.#settled();
       },
     );

@@ -15,7 +15,9 @@ import {
 } from '@troupe/shared';
 import {
   connectNats,
+  createWorkPuller,
   createWorkSubmitter,
+  declareRecordStreams,
   type NatsLink,
   nakOnBehalf,
   publishCancel,
@@ -333,6 +335,34 @@ describe('runner process', function () {
     expect(second.status?.batches).to.equal(8);
     const alone = second.reports.filter((report) => report.kind === 'running_alone');
     expect(alone.map(({ message }) => message?.delivery)).to.deep.equal(Array(8).fill([2, undefined]).flat());
+  });
+
+  it('gives up a request at its tenth delivery: kept among the dead letters, answered, acked', async () => {
+    await declareRecordStreams(link);
+    let returned = 0;
+    const thrower = createWorkPuller(link, {
+      model,
+      version: 1,
+      limits,
+      freeSlots: () => 1,
+      onMessage: (message) => {
+        returned += 1;
+        if (message.ref.delivery < 10) thrower.giveBack(message);
+        if (message.ref.delivery === 9) thrower.stop().catch(() => undefined);
+      },
+      onError: () => undefined,
+    });
+    thrower.start();
+    const reason = reasonOf(infer([rows([[1, 2, 3, 4]])]));
+    await waitUntil('it was given back nine times', () => returned >= 9);
+    const host = await serve(identityModel(), versionOf(fourColumns()));
+    expect(await reason).to.equal('request.redelivery_limit');
+    await waitUntil('nothing is left', async () => (await counts())?.messages === 0);
+    await waitUntil('nothing is held', () => host.held.size === 0);
+    const stream = await link.connection
+      .jetstreamManager()
+      .then((jsm) => jsm.streams.info(link.subjects.deadStream));
+    expect(stream.state.messages).to.equal(1);
   });
 
   it('hands back what has not begun, answers the rest and dies when its host is gone', async () => {
