@@ -27,6 +27,8 @@ export interface AskOptions {
   readonly given?: GivenBody | undefined;
   readonly outputs?: readonly string[] | undefined;
   readonly deadlineMs?: number;
+  /** The version that must answer. */
+  readonly version?: number | undefined;
 }
 
 /** A cold cluster on few cores may have loads under way beside the request. */
@@ -42,7 +44,8 @@ export function createDoors(client: TroupeClient, bare: BareNatsClient, namespac
       deadlineMs: options.deadlineMs ?? defaultDeadlineMs,
       ...(options.outputs === undefined ? {} : { outputs: options.outputs }),
     });
-    if (result.model !== model || result.version !== 1 || result.degraded || result.id !== id) {
+    const wrongVersion = options.version !== undefined && result.version !== options.version;
+    if (result.model !== model || wrongVersion || result.degraded || result.id !== id) {
       throw new Error(`the answer says model ${result.model}, version ${result.version}, id ${result.id}`);
     }
     return Object.entries(result.outputs).map(([name, { data, datatype, shape }]) => ({

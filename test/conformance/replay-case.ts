@@ -20,19 +20,22 @@ export interface ReplayContext {
   readonly whileLoading: <T>(load: () => Promise<T>) => Promise<T>;
 }
 
+/** A case whose model is registered. */
+type Registered = PositiveCase & { readonly version: number };
+
 /** Replays a case; faults go to the tally. Never rejects. */
 export async function replayCase(context: ReplayContext, positive: PositiveCase): Promise<void> {
   const { folder, client, tally, whileLoading } = context;
   const model = positive.model_name;
   try {
-    await whileLoading(() =>
+    const { version } = await whileLoading(() =>
       client.registerModel({ name: model, bytes: readModel(folder, positive), replicas: 1 }),
     );
     tally.models += 1;
     const details = await client.model(model);
     const merges = details.versions[0]?.batchable === true;
     for (const set of positive.sets) {
-      await replaySet(context, positive, loadSet(folder, positive, set), merges);
+      await replaySet(context, { ...positive, version }, loadSet(folder, positive, set), merges);
     }
   } catch (error) {
     tally.faults.push(`${positive.id}: ${textOf(error)}`);
@@ -46,7 +49,7 @@ export async function replayCase(context: ReplayContext, positive: PositiveCase)
 
 async function replaySet(
   context: ReplayContext,
-  positive: PositiveCase,
+  positive: Registered,
   set: LoadedSet,
   merges: boolean,
 ): Promise<void> {
@@ -73,7 +76,7 @@ function copies(set: LoadedSet): Variant[] {
 /** Variants whose outputs only the model knows, with what it answers to each alone; without those it refuses. */
 async function answeredAlone(
   { doors, tally }: ReplayContext,
-  { model_name: model }: PositiveCase,
+  { model_name: model, version }: Registered,
   set: LoadedSet,
   variants: readonly Variant[],
 ): Promise<Variant[]> {
@@ -85,7 +88,10 @@ async function answeredAlone(
     }
     try {
       tally.requests += 1;
-      answered.push({ inputs: variant.inputs, expected: await doors.ask('sdk', model, variant.inputs) });
+      answered.push({
+        inputs: variant.inputs,
+        expected: await doors.ask('sdk', model, variant.inputs, { version }),
+      });
     } catch {
       // Not every model takes its elements in another order; the set as it is takes the place.
       answered.push({ inputs: set.inputs, expected: set.expected });
@@ -96,7 +102,7 @@ async function answeredAlone(
 
 async function replayForm(
   { doors, tally }: ReplayContext,
-  positive: PositiveCase,
+  positive: Registered,
   set: LoadedSet,
   form: Form,
   flight: readonly Variant[],
@@ -112,6 +118,7 @@ async function replayForm(
     try {
       const outputs = await doors.ask(form, model, inputs, {
         given: inputs === set.inputs ? given : undefined,
+        version: positive.version,
       });
       return findFault(
         outputs,
