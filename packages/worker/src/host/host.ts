@@ -44,6 +44,7 @@ import { createRunnerRegister } from './runner-register.js';
 import { createSnapshotStore, type SnapshotStore } from './snapshot-store.js';
 import { TrialQueue } from './trial-queue.js';
 import type { Worker, WorkerNotice } from './worker-actor.js';
+import { describeNotice } from './worker-news.js';
 import { WorkerTable } from './worker-table.js';
 
 export interface HostOptions {
@@ -373,43 +374,14 @@ class HostProcess implements Host {
   }
 
   #notice(worker: Worker, notice: WorkerNotice): void {
+    const { name } = this.#options;
+    for (const { kind, text, data } of describeNotice(name, worker, notice)) this.#emit(kind, text, data);
+    if (notice.kind !== 'state') return;
     const { model, version, device } = worker;
-    const who = `${model} version ${version} on ${this.#options.name} ${device}`;
-    const data = { model, version, device };
-    switch (notice.kind) {
-      case 'state': {
-        const { reason } = worker.report();
-        this.#log.info({ ...data, from: notice.from, to: notice.to, reason }, 'worker state');
-        this.#emit(EventKind.WorkerState, `${who} is ${notice.to}`, { ...data, ...notice, reason });
-        if (notice.to !== 'fallback') return;
-        this.#emit(EventKind.WorkerFallback, `${who} cannot serve: ${reason ?? 'no reason is known'}`, {
-          ...data,
-          reason,
-        });
-        this.#lookForPeers().catch((error: unknown) => this.#log.warn({ err: error }, 'no news of peers'));
-        return;
-      }
-      case 'stopped':
-        this.#emit(EventKind.WorkerState, `${who} has stopped`, { ...data, to: 'stopped' });
-        return;
-      case 'died':
-        this.#emit(EventKind.RunnerDied, `a runner of ${who} died: ${notice.reason}`, {
-          ...data,
-          runnerVersion: notice.version,
-          reason: notice.reason,
-          handedBack: notice.handedBack,
-        });
-        return;
-      case 'strike':
-        this.#emit(EventKind.RequestStrike, `a runner of ${who} died of one request: ${notice.reason}`, {
-          ...data,
-          stream: notice.message.stream,
-          sequence: notice.message.streamSequence,
-          delivery: notice.message.delivery,
-          reason: notice.reason,
-        });
-        return;
-    }
+    const { reason } = worker.report();
+    this.#log.info({ model, version, device, from: notice.from, to: notice.to, reason }, 'worker state');
+    if (notice.to !== 'fallback') return;
+    this.#lookForPeers().catch((error: unknown) => this.#log.warn({ err: error }, 'no news of peers'));
   }
 
   async #measureMemory(): Promise<void> {

@@ -2,23 +2,13 @@
  * A worker: the machine run over real runner processes and the real store. Made and dropped by the host; knows
  * nothing of slots, leases or the leader.
  */
-import {
-  type Assignment,
-  asTroupeError,
-  type ClusterSettings,
-  type Log,
-  type ModelVersion,
-  type WorkerReport,
-  type WorkerState,
-} from '@troupe/shared';
+import type { Assignment, ModelVersion, WorkerReport, WorkerState } from '@troupe/shared';
 import { type Actor, createActor, fromCallback } from 'xstate';
-import type { HeldMessage, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
 import { createDeferred } from '../onnx/deferred.js';
 import { readMemoryBytes } from '../onnx/process-memory.js';
-import { type HandBack, loadFailureText, type RunnerProcess, startRunnerProcess } from './runner-process.js';
-import type { RunnerRegister } from './runner-register.js';
+import type { RunnerProcess } from './runner-process.js';
+import { type RunnerNotice, RunnerRun, type RunnerSurroundings } from './runner-run.js';
 import { acceptsSignature } from './signature-accepts.js';
-import type { SnapshotStore } from './snapshot-store.js';
 import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from './worker-events.js';
 import {
   createWorkerMachine,
@@ -32,22 +22,10 @@ import {
 export type WorkerNotice =
   | { readonly kind: 'state'; readonly from: WorkerState | undefined; readonly to: WorkerState }
   | { readonly kind: 'stopped' }
-  | { readonly kind: 'died'; readonly version: number; readonly reason: string; readonly handedBack: number }
-  | { readonly kind: 'strike'; readonly message: HeldMessage; readonly reason: string };
+  | RunnerNotice;
 
 /** What every worker of a host shares. */
-export interface WorkerSurroundings {
-  readonly host: string;
-  readonly natsUrl: string;
-  readonly settings: ClusterSettings;
-  readonly logLevel: string;
-  readonly log: Log;
-  readonly store: SnapshotStore;
-  readonly handBack: HandBack;
-  readonly register: RunnerRegister;
-  /** Module that runners run; default this package's. */
-  readonly runnerEntry?: URL;
-  intraOpThreads(device: string): number;
+export interface WorkerSurroundings extends RunnerSurroundings {
   /** Must not throw. */
   notice(worker: Worker, notice: WorkerNotice): void;
 }
@@ -73,9 +51,6 @@ export interface Worker {
   /** Resolves when it has stopped and its processes have ended. Never rejects. */
   readonly stopped: Promise<void>;
 }
-
-/** Answers after which a version counts as proven, however short it has served. */
-const provenCount = 100;
 
 /** Key of a worker on its host. */
 export function workerKey(ref: { model: string; version: number; device: string }): string {
@@ -243,161 +218,6 @@ class WorkerActor implements Worker {
       await this.#around.store.recordStable(this.model, version);
     } catch (error) {
       this.#around.log.error({ err: error, worker: this.key }, 'the stable version could not be recorded');
-    }
-  }
-}
-
-interface RunnerRunObserver {
-  started(process: RunnerProcess): void;
-  ended(process: RunnerProcess): void;
-  notice(notice: WorkerNotice): void;
-}
-
-/** One life of a runner actor: fetch and verify, fork, pass orders and reports on, tell the end. */
-class RunnerRun {
-  readonly #input: RunnerInput;
-  readonly #around: WorkerSurroundings;
-  readonly #tell: (event: WorkerEvent) => void;
-  readonly #observer: RunnerRunObserver;
-  #process: RunnerProcess | undefined;
-  #stopped = false;
-  #draining = false;
-  #proven = false;
-
-  constructor(
-    input: RunnerInput,
-    around: WorkerSurroundings,
-    tell: (event: WorkerEvent) => void,
-    observer: RunnerRunObserver,
-  ) {
-    this.#input = input;
-    this.#around = around;
-    this.#tell = tell;
-    this.#observer = observer;
-  }
-
-  start(): void {
-    this.#run().catch((thrown: unknown) => {
-      const reason = asTroupeError(thrown, 'model.load_failed').message;
-      if (this.#stopped) return;
-      this.#tell(
-        this.#input.role === 'runner'
-          ? { type: 'runner.load_failed', reason }
-          : { type: 'standby.lost', reason },
-      );
-    });
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#process?.kill();
-  }
-
-  order(order: RunnerOrderEvent): void {
-    switch (order.type) {
-      case 'order.serve':
-        this.#process?.order({ kind: 'serve', credits: order.credits });
-        return;
-      case 'order.cover':
-        this.#process?.order({ kind: 'cover', version: order.version });
-        return;
-      case 'order.drain':
-        this.#draining = true;
-        this.#process?.order({ kind: 'drain', boundMs: this.#around.settings.drainBoundMs });
-        return;
-    }
-  }
-
-  async #run(): Promise<void> {
-    const { model, version, device, role } = this.#input;
-    const { log, settings, store } = this.#around;
-    const modelPath = await store.ensure(model, version);
-    if (this.#stopped) return;
-    const process = startRunnerProcess({
-      ...(this.#around.runnerEntry === undefined ? {} : { entry: this.#around.runnerEntry }),
-      spec: this.#spec(modelPath),
-      silenceMs: settings.runnerSilenceMs,
-      runLimitMs: version.limits.runLimitMs ?? settings.runLimitMs,
-      handBack: this.#around.handBack,
-      register: this.#around.register,
-      log,
-      onReport: (report) => this.#hear(report),
-    });
-    this.#process = process;
-    this.#observer.started(process);
-    const end = await process.ended;
-    this.#observer.ended(process);
-    const fields = { model, version: version.version, device, role, runnerPid: process.pid };
-    if (end.strike !== undefined) {
-      this.#observer.notice({ kind: 'strike', message: end.strike, reason: end.reason });
-    }
-    if (end.asked || (end.drained && this.#draining)) {
-      log.debug({ ...fields, reason: end.reason }, 'runner ended');
-    } else {
-      log.warn({ ...fields, reason: end.reason, handedBack: end.handedBack }, 'runner died');
-      this.#observer.notice({
-        kind: 'died',
-        version: version.version,
-        reason: end.reason,
-        handedBack: end.handedBack,
-      });
-    }
-    if (this.#stopped) return;
-    const reason = `its runner died: ${end.reason}`;
-    if (end.drained && this.#draining) {
-      this.#tell({ type: role === 'runner' ? 'runner.drained' : 'standby.drained' });
-    } else if (role === 'runner') {
-      this.#tell({ type: 'runner.died', reason, blameless: end.blameless });
-    } else {
-      this.#tell({ type: 'standby.lost', reason });
-    }
-  }
-
-  #spec(modelPath: string): RunnerSpec {
-    const { model, version, device, credits } = this.#input;
-    const { settings } = this.#around;
-    return {
-      namespace: settings.namespace,
-      natsUrl: this.#around.natsUrl,
-      host: this.#around.host,
-      model,
-      version,
-      device,
-      modelPath,
-      intraOpThreads: this.#around.intraOpThreads(device),
-      credits,
-      ackWaitMs: settings.ackWaitMs,
-      queueLimit: version.limits.queueLimit ?? settings.queueLimit,
-      streamBytes: settings.streamBytes,
-      logLevel: this.#around.logLevel,
-    };
-  }
-
-  #hear(report: RunnerReport): void {
-    if (this.#stopped) return;
-    const isRunner = this.#input.role === 'runner';
-    switch (report.kind) {
-      case 'loaded':
-        if (isRunner) this.#tell({ type: 'runner.loaded' });
-        return;
-      case 'warmed':
-        this.#tell({ type: isRunner ? 'runner.warmed' : 'standby.warmed' });
-        return;
-      case 'load_failed': {
-        const reason = loadFailureText(report);
-        this.#tell(isRunner ? { type: 'runner.load_failed', reason } : { type: 'standby.lost', reason });
-        return;
-      }
-      case 'status':
-        if (isRunner && !this.#proven && report.completed >= provenCount) {
-          this.#proven = true;
-          this.#tell({ type: 'runner.proven' });
-        }
-        return;
-      case 'drained':
-      case 'holdings':
-      case 'running_alone':
-        return;
     }
   }
 }

@@ -1,0 +1,188 @@
+/**
+ * One life of a runner actor of the worker machine: fetch and verify the artifact, fork, pass orders and reports on,
+ * tell the end. Stopping it kills the process; it restarts nothing.
+ */
+import { asTroupeError, type ClusterSettings, type Log } from '@troupe/shared';
+import type { HeldMessage, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
+import { type HandBack, loadFailureText, type RunnerProcess, startRunnerProcess } from './runner-process.js';
+import type { RunnerRegister } from './runner-register.js';
+import type { SnapshotStore } from './snapshot-store.js';
+import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from './worker-events.js';
+
+/** What every runner of a host shares. */
+export interface RunnerSurroundings {
+  readonly host: string;
+  readonly natsUrl: string;
+  readonly settings: ClusterSettings;
+  readonly logLevel: string;
+  readonly log: Log;
+  readonly store: SnapshotStore;
+  readonly handBack: HandBack;
+  readonly register: RunnerRegister;
+  /** Module that runners run; default this package's. */
+  readonly runnerEntry?: URL;
+  intraOpThreads(device: string): number;
+}
+
+/** How a runner ended, for people and the leader. */
+export type RunnerNotice =
+  | { readonly kind: 'died'; readonly version: number; readonly reason: string; readonly handedBack: number }
+  | { readonly kind: 'strike'; readonly message: HeldMessage; readonly reason: string };
+
+/** Answers after which a version counts as proven, however short it has served. */
+const provenCount = 100;
+
+export interface RunnerRunObserver {
+  started(process: RunnerProcess): void;
+  ended(process: RunnerProcess): void;
+  notice(notice: RunnerNotice): void;
+}
+
+/** See the file's head. */
+export class RunnerRun {
+  readonly #input: RunnerInput;
+  readonly #around: RunnerSurroundings;
+  readonly #tell: (event: WorkerEvent) => void;
+  readonly #observer: RunnerRunObserver;
+  #process: RunnerProcess | undefined;
+  #stopped = false;
+  #draining = false;
+  #proven = false;
+
+  constructor(
+    input: RunnerInput,
+    around: RunnerSurroundings,
+    tell: (event: WorkerEvent) => void,
+    observer: RunnerRunObserver,
+  ) {
+    this.#input = input;
+    this.#around = around;
+    this.#tell = tell;
+    this.#observer = observer;
+  }
+
+  start(): void {
+    this.#run().catch((thrown: unknown) => {
+      const reason = asTroupeError(thrown, 'model.load_failed').message;
+      if (this.#stopped) return;
+      this.#tell(
+        this.#input.role === 'runner'
+          ? { type: 'runner.load_failed', reason }
+          : { type: 'standby.lost', reason },
+      );
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#process?.kill();
+  }
+
+  order(order: RunnerOrderEvent): void {
+    switch (order.type) {
+      case 'order.serve':
+        this.#process?.order({ kind: 'serve', credits: order.credits });
+        return;
+      case 'order.cover':
+        this.#process?.order({ kind: 'cover', version: order.version });
+        return;
+      case 'order.drain':
+        this.#draining = true;
+        this.#process?.order({ kind: 'drain', boundMs: this.#around.settings.drainBoundMs });
+        return;
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { model, version, device, role } = this.#input;
+    const { log, settings, store } = this.#around;
+    const modelPath = await store.ensure(model, version);
+    if (this.#stopped) return;
+    const process = startRunnerProcess({
+      ...(this.#around.runnerEntry === undefined ? {} : { entry: this.#around.runnerEntry }),
+      spec: this.#spec(modelPath),
+      silenceMs: settings.runnerSilenceMs,
+      runLimitMs: version.limits.runLimitMs ?? settings.runLimitMs,
+      handBack: this.#around.handBack,
+      register: this.#around.register,
+      log,
+      onReport: (report) => this.#hear(report),
+    });
+    this.#process = process;
+    this.#observer.started(process);
+    const end = await process.ended;
+    this.#observer.ended(process);
+    const fields = { model, version: version.version, device, role, runnerPid: process.pid };
+    if (end.strike !== undefined) {
+      this.#observer.notice({ kind: 'strike', message: end.strike, reason: end.reason });
+    }
+    if (end.asked || (end.drained && this.#draining)) {
+      log.debug({ ...fields, reason: end.reason }, 'runner ended');
+    } else {
+      log.warn({ ...fields, reason: end.reason, handedBack: end.handedBack }, 'runner died');
+      this.#observer.notice({
+        kind: 'died',
+        version: version.version,
+        reason: end.reason,
+        handedBack: end.handedBack,
+      });
+    }
+    if (this.#stopped) return;
+    const reason = `its runner died: ${end.reason}`;
+    if (end.drained && this.#draining) {
+      this.#tell({ type: role === 'runner' ? 'runner.drained' : 'standby.drained' });
+    } else if (role === 'runner') {
+      this.#tell({ type: 'runner.died', reason, blameless: end.blameless });
+    } else {
+      this.#tell({ type: 'standby.lost', reason });
+    }
+  }
+
+  #spec(modelPath: string): RunnerSpec {
+    const { model, version, device, credits } = this.#input;
+    const { settings } = this.#around;
+    return {
+      namespace: settings.namespace,
+      natsUrl: this.#around.natsUrl,
+      host: this.#around.host,
+      model,
+      version,
+      device,
+      modelPath,
+      intraOpThreads: this.#around.intraOpThreads(device),
+      credits,
+      ackWaitMs: settings.ackWaitMs,
+      queueLimit: version.limits.queueLimit ?? settings.queueLimit,
+      streamBytes: settings.streamBytes,
+      logLevel: this.#around.logLevel,
+    };
+  }
+
+  #hear(report: RunnerReport): void {
+    if (this.#stopped) return;
+    const isRunner = this.#input.role === 'runner';
+    switch (report.kind) {
+      case 'loaded':
+        if (isRunner) this.#tell({ type: 'runner.loaded' });
+        return;
+      case 'warmed':
+        this.#tell({ type: isRunner ? 'runner.warmed' : 'standby.warmed' });
+        return;
+      case 'load_failed': {
+        const reason = loadFailureText(report);
+        this.#tell(isRunner ? { type: 'runner.load_failed', reason } : { type: 'standby.lost', reason });
+        return;
+      }
+      case 'status':
+        if (isRunner && !this.#proven && report.completed >= provenCount) {
+          this.#proven = true;
+          this.#tell({ type: 'runner.proven' });
+        }
+        return;
+      case 'drained':
+      case 'holdings':
+      case 'running_alone':
+        return;
+    }
+  }
+}

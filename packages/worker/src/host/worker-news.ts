@@ -1,0 +1,48 @@
+/** What happens to workers, as events for people and the leader. Pure. */
+import { EventKind } from '@troupe/shared';
+import type { OutgoingEvent } from './event-outbox.js';
+import type { Worker, WorkerNotice } from './worker-actor.js';
+
+/** The events that a notice makes, without their source. */
+export function describeNotice(
+  host: string,
+  worker: Pick<Worker, 'model' | 'version' | 'device' | 'report'>,
+  notice: WorkerNotice,
+): Omit<OutgoingEvent, 'source'>[] {
+  const { model, version, device } = worker;
+  const who = `${model} version ${version} on ${host} ${device}`;
+  const about = { model, version, device };
+  switch (notice.kind) {
+    case 'state': {
+      const { reason } = worker.report();
+      const changed = {
+        kind: EventKind.WorkerState,
+        text: `${who} is ${notice.to}`,
+        data: { ...about, from: notice.from, to: notice.to, reason },
+      };
+      if (notice.to !== 'fallback') return [changed];
+      const text = `${who} cannot serve: ${reason ?? 'no reason is known'}`;
+      return [changed, { kind: EventKind.WorkerFallback, text, data: { ...about, reason } }];
+    }
+    case 'stopped':
+      return [{ kind: EventKind.WorkerState, text: `${who} has stopped`, data: { ...about, to: 'stopped' } }];
+    case 'died': {
+      const { reason, handedBack } = notice;
+      const data = { ...about, runnerVersion: notice.version, reason, handedBack };
+      return [{ kind: EventKind.RunnerDied, text: `a runner of ${who} died: ${reason}`, data }];
+    }
+    case 'strike': {
+      const { message, reason } = notice;
+      const data = {
+        ...about,
+        stream: message.stream,
+        sequence: message.streamSequence,
+        delivery: message.delivery,
+        reason,
+      };
+      return [
+        { kind: EventKind.RequestStrike, text: `a runner of ${who} died of one request: ${reason}`, data },
+      ];
+    }
+  }
+}
