@@ -38,6 +38,7 @@ export {
   type MemoryLeaseOptions,
   type MemoryLeaseStore,
 } from './leases/memory-lease-store.js';
+export { isAnswerSubject } from './names/answer-subject.js';
 export { EventKind, type TroupeEvent } from './names/events.js';
 export { Header } from './names/headers.js';
 export {

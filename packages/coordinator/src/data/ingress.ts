@@ -4,7 +4,7 @@
  * this coordinator. The ingress itself only sends errors, keeps the deadline, and repeats what may be lost.
  */
 import { randomUUID } from 'node:crypto';
-import { asTroupeError, type Log, type TroupeError } from '@troupe/shared';
+import { asTroupeError, isAnswerSubject, type Log, type TroupeError } from '@troupe/shared';
 import {
   answerIngress,
   createWorkSubmitter,
@@ -70,11 +70,11 @@ export function createIngress({ link, table, deadlineMs, log }: IngressOptions):
 
   function receive(request: IngressRequest): void {
     const { replyTo } = request;
-    if (replyTo === undefined) {
-      // Nobody could hear the answer: running the request would be for nothing.
+    if (replyTo === undefined || !isAnswerSubject(replyTo, link.subjects.namespace)) {
+      // Nobody could, or nobody should, hear the answer there: running the request would be for nothing.
       log.debug(
         { subject: request.tokens.join('.').slice(0, 200) },
-        'a request without a reply subject was dropped',
+        'a request without an inbox for its answer was dropped',
       );
       return;
     }

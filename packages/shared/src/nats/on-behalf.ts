@@ -5,6 +5,7 @@
 import { headers, type MsgHdrs } from 'nats';
 import type { ErrorReason } from '../errors/error-catalogue.js';
 import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
+import { isAnswerSubject } from '../names/answer-subject.js';
 import { Header } from '../names/headers.js';
 import { buildAckSubject, type MessageRef } from './ack-subject.js';
 import type { NatsLink } from './nats-link.js';
@@ -43,14 +44,16 @@ export function answerOnBehalf(
 
 function sendError(link: NatsLink, address: AnswerAddress, error: TroupeError): void {
   const encoded = encodeAnswer(error);
-  if (address.replyTo !== undefined) {
+  const may = (to: string | undefined): to is string =>
+    to !== undefined && isAnswerSubject(to, link.subjects.namespace);
+  if (may(address.replyTo)) {
     link.connection.publish(
       address.replyTo,
       encoded.payload,
       encoded.headers === undefined ? {} : { headers: encoded.headers },
     );
   }
-  if (address.doneTo !== undefined) link.connection.publish(address.doneTo, emptyPayload);
+  if (may(address.doneTo)) link.connection.publish(address.doneTo, emptyPayload);
 }
 
 /** Headers of a dead letter beside the original ones (wire format). */

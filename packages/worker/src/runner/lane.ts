@@ -41,11 +41,6 @@ export interface Lane {
   close(): void;
 }
 
-/** Whether an answer can be published there: a subject without blanks, control characters and wildcards. */
-export function isAnswerSubject(subject: string): boolean {
-  return subject.length <= 1_024 && /^[!-)+-=?-~\u0080-\uffff]+$/.test(subject);
-}
-
 /** Begins to serve a queue. */
 export function openLane(link: NatsLink, options: LaneOptions): Lane {
   const { version, log } = options;

@@ -6,6 +6,7 @@ import {
   asTroupeError,
   defaults,
   type InferRequest,
+  isAnswerSubject,
   type Log,
   type Tensor,
   TroupeError,
@@ -16,7 +17,7 @@ import type { LoneMessage, RunnerReport, RunnerStatus } from '../ipc/runner-mess
 import type { ModelSession } from '../onnx/session-client.js';
 import { Batcher, type BatchJob, type JobOutcome } from './batcher.js';
 import { type HeldRequest, HeldRequests } from './held-requests.js';
-import { isAnswerSubject, type Lane } from './lane.js';
+import type { Lane } from './lane.js';
 import { createLatencyWindow } from './latency-window.js';
 import { answerTooLarge, encodeOutputs, openRequest, type ServedModel } from './request-intake.js';
 
@@ -166,8 +167,11 @@ export class RequestFlow {
 
   #open(held: HeldRequest): void {
     const { message } = held;
-    if (![message.replyTo, message.doneTo].every((to) => to === undefined || isAnswerSubject(to))) {
-      this.#options.log.warn({ ref: message.ref }, 'a request names no reply inbox that can be published to');
+    const { namespace } = this.#options.link.subjects;
+    if (
+      ![message.replyTo, message.doneTo].every((to) => to === undefined || isAnswerSubject(to, namespace))
+    ) {
+      this.#options.log.warn({ ref: message.ref }, 'a request names no reply inbox that may be published to');
       this.#held.drop(held);
       this.#settled();
       return;
