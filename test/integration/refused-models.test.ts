@@ -165,9 +165,14 @@ describe('registering a model', function () {
     link = await connectNats({ servers: cluster.natsUrl, name: 'test', namespace: cluster.namespace });
     redis = await connectRedis({ url: cluster.redisUrl, namespace: cluster.namespace });
     await client.registerModel({ name: 'resident', bytes: identityModel(), replicas: 1 });
-    // The coordinator, the host, the resident's runner; its trial has ended.
-    await waitUntil('the resident is alone', () => cluster.living().length === 3);
-    atFirst = await remains();
+    // The coordinator, the host, the resident's runner, and what they have declared; its trial has ended.
+    const declared = ['KV_TROUPE_ROUTES', 'OBJ_TROUPE_ARTIFACTS', 'TROUPE_DEAD', 'TROUPE_EVENTS'];
+    await waitUntil('the resident is alone', async () => {
+      atFirst = await remains();
+      expect(atFirst.streams).to.deep.equal([...declared, 'TROUPE_WORK_resident']);
+      expect(atFirst.processes).to.have.length(3);
+      return true;
+    });
   });
   after(async () => {
     await redis?.close();
