@@ -57,6 +57,10 @@ async function replay(
   const { describeTally } = await import('./tally.js');
 
   const folder = selectCases(readCaseFolder(args.folder), args.only);
+  if (folder.cases.length + folder.negative.length + folder.hazards.length === 0) {
+    progress.line(`troupe: no case in ${args.folder} is meant by ${String(args.only)}`);
+    return 2;
+  }
   const startedMs = performance.now();
   const cluster = await progress.step('Starting a cluster', () =>
     startCluster({ slots: slotsFor(args.wave), env: conformanceEnvironment }),
@@ -66,7 +70,11 @@ async function replay(
       runConformance(cluster, folder, {
         wave: args.wave,
         signal,
-        onProgress: (text) => (text.startsWith('FAULT') ? progress.line(text) : update(text)),
+        onProgress: (text) => {
+          if (signal.aborted) return; // what fails from here on fails because we end
+          if (text.startsWith('FAULT')) progress.line(text);
+          else update(text);
+        },
       }),
     ),
   ).finally(() => progress.step('Ending the cluster', () => cluster.stop()));
