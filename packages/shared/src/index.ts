@@ -41,6 +41,7 @@ export {
 export { isAnswerSubject } from './names/answer-subject.js';
 export { EventKind, type TroupeEvent } from './names/events.js';
 export { Header } from './names/headers.js';
+export { MetricName, metricName } from './names/metrics.js';
 export {
   defaultNamespace,
   parseHostName,

@@ -21,6 +21,7 @@ import {
 } from '@troupe/shared/nats';
 import { type RoutingTable, unknownModel } from '../data/routing-table.js';
 import * as read from './admin-arguments.js';
+import { renderMetrics } from './metrics-text.js';
 import { describeModel, summarizeModel } from './model-views.js';
 import type { Registrar } from './registration.js';
 
@@ -265,6 +266,11 @@ function recordEndpoints(options: AdminOptions): AdminEndpoint[] {
     endpoint('events.list', { count }, async (args) => ({
       events: await recentEvents(link, args.count ?? 100),
     })),
+
+    endpoint('metrics.show', {}, async () => {
+      const [hosts, leader] = await Promise.all([leases.listHosts(), leases.leader()]);
+      return { text: await renderMetrics(settings.namespace, hosts, leader?.epoch) };
+    }),
 
     endpoint('audit.list', { count }, async (args) => ({ entries: await registry.audit(args.count ?? 100) })),
 
