@@ -69,11 +69,13 @@ function checkPayload({ payload, jsonLength }: IngressRequest): WireMessage {
   if (payload.length === 0) {
     throw new TroupeError('request.empty', 'the payload is empty: an inference request in JSON is wanted');
   }
+  // 0 announces a raw request: the payload is the model's one input, and no JSON is in it.
+  if (jsonLength === 0) return { payload, jsonLength };
   if (jsonLength !== undefined && !(jsonLength >= 2 && jsonLength <= payload.length)) {
     const found = Number.isNaN(jsonLength) ? 'is not a number' : `is ${jsonLength}`;
     throw new TroupeError(
       'request.binary_length',
-      `${Header.InferenceLength} ${found}: the bytes of the JSON part, from 2 to ${payload.length}`,
+      `${Header.InferenceLength} ${found}: the bytes of the JSON part, from 2 to ${payload.length}, or 0 where the payload is one raw tensor`,
     );
   }
   if (firstCharacter(payload) !== openBrace) {
