@@ -60,7 +60,8 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
         ...(options.nats === undefined ? {} : { servers: options.nats }),
         ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
       });
-      const stop = () => void client.close();
+      // A turn later: what listens to the signal itself tells the cluster first that its request is cancelled.
+      const stop = () => setImmediate(() => void client.close());
       signal.addEventListener('abort', stop, { once: true });
       try {
         return await run(client);

@@ -1,5 +1,5 @@
 /** Output tensors for people and for JSON: values nested as the shape, FP16 as numbers. */
-import { fromHalfArray } from '@troupe/shared';
+import { fromHalfArray, fromHalfBits, toHalfBits } from '@troupe/shared';
 import type { OutputTensor } from '../sdk/infer-result.js';
 import { formatJsonText } from './json-text.js';
 
@@ -46,23 +46,20 @@ function elementsOf(output: OutputTensor): readonly Element[] {
   return Array.from(output.data as ArrayLike<Element>);
 }
 
-/** BOOL as true and false; single precision in as few digits as tell it apart. */
+/** BOOL as true and false; half and single precision in as few digits as tell a number apart. */
 function plainValue(output: OutputTensor, value: Element): unknown {
   if (output.datatype === 'BOOL') return value === 1;
-  if (
-    (output.datatype === 'FP32' || output.datatype === 'FP16') &&
-    typeof value === 'number' &&
-    Number.isFinite(value)
-  ) {
-    return shortest(value);
-  }
+  if (typeof value !== 'number' || !Number.isFinite(value)) return value;
+  if (output.datatype === 'FP16') return shortest(value, 3, (text) => fromHalfBits(toHalfBits(text)));
+  if (output.datatype === 'FP32') return shortest(value, 6, Math.fround);
   return value;
 }
 
-function shortest(value: number): number {
-  for (let digits = 6; digits < 10; digits += 1) {
+/** The fewest digits, from a number of them that always survives, which `round` takes back to the value. */
+function shortest(value: number, from: number, round: (candidate: number) => number): number {
+  for (let digits = from; digits < 10; digits += 1) {
     const candidate = Number(value.toPrecision(digits));
-    if (Math.fround(candidate) === value) return candidate;
+    if (round(candidate) === value) return candidate;
   }
   return value;
 }

@@ -6,6 +6,9 @@ import { runCli } from './run-cli.js';
 /** After Ctrl-C: cancelling a request and closing the connection take no longer. */
 const interruptBoundMs = 500;
 
+/** After the end of a run; by then everything of ours is closed. */
+const lingerBoundMs = 500;
+
 /** Runs the command line of this process and sets its exit code. */
 export async function main(): Promise<void> {
   const ending = new AbortController();
@@ -31,4 +34,8 @@ export async function main(): Promise<void> {
     signal: ending.signal,
   });
   process.exitCode = exitCode ?? code;
+  // A server that took the connection and never spoke leaves the client library a socket that nobody can close.
+  setTimeout(() => {
+    if (process.stdout.writableLength === 0) process.exit();
+  }, lingerBoundMs).unref();
 }

@@ -1,6 +1,6 @@
 /** connect(): what it says where there is nothing to connect to, and that a closed client lets its process end. */
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Signature } from '@troupe/shared';
 import { expect } from 'chai';
@@ -55,7 +55,8 @@ describe('connect() where there is no cluster', () => {
   });
 
   it('gives up within its time at a server that says nothing', async () => {
-    const silent = createServer(() => undefined);
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => sockets.add(socket));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const address = silent.address();
     const port = typeof address === 'object' ? address?.port : 0;
@@ -65,6 +66,7 @@ describe('connect() where there is no cluster', () => {
         'nats.unreachable',
       );
     } finally {
+      for (const socket of sockets) socket.destroy();
       silent.close();
     }
   });

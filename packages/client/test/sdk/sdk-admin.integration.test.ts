@@ -292,9 +292,15 @@ describe('lists and settings', () => {
 
   it('leaving the loop stops listening', async () => {
     const feed = client.events();
-    const first = feed.next();
-    cluster.emit('three');
-    await waitUntil('it came', async () => (await first).done === false);
+    let came = false;
+    const first = feed.next().then(() => {
+      came = true;
+    });
+    await waitUntil('one comes', () => {
+      cluster.emit('three');
+      return came;
+    });
+    await first;
     await feed.return?.();
     expect(await feed.next()).to.deep.equal({ done: true, value: undefined });
     expect(() => client.events({ kinds: ['no.such' as never] })).to.throw('no.such');

@@ -156,7 +156,7 @@ export async function showModel(context: CommandContext, name: string): Promise<
   context.print(model, () => {
     const parts = [`${model.name}, ${model.replicas} replicas wanted\n\n${versionTable(context, [model])}`];
     for (const version of model.versions) {
-      parts.push(`\nversion ${version.version}, sha256 ${version.digest}\n`);
+      parts.push(`\nversion ${version.version}\nsha256 ${version.digest}\n`);
       if (version.condemned !== undefined)
         parts.push(`condemned: ${showControls(version.condemned.cause)}\n`);
       if (version.batching !== undefined) {
