@@ -64,7 +64,7 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     .option('--golden <file>', 'JSON file of cases that every device must pass first')
     .option('--max-batch <rows>', 'rows of one run; 1 turns batching off', integer(1))
     .option('--max-delay-ms <ms>', 'how long a request may wait for company', integer(0))
-    .option('--replicas <count>', 'workers wanted for each served version', integer(1))
+    .option('--replicas <count>', 'workers wanted for each served version', integer(0))
     .action(action<[string, PushOptions]>(pushModel));
   models.command('list').description('models with their versions').action(action<[object]>(listModels));
   models

@@ -10,7 +10,7 @@ import {
 /** A version in the list of models. */
 export interface VersionSummary {
   readonly version: number;
-  /** As in the routing table; absent or `registered` where nothing asks for it. */
+  /** As in the routing table; `registered` where no route leads to it. */
   readonly state: string;
   /** Workers that serve it now, and that are wanted. */
   readonly serving: number;
@@ -41,6 +41,8 @@ export interface HostSummary extends HostReport {
   readonly leaseRemainingMs: number;
   /** Fencing token of its lease. */
   readonly token: number;
+  /** Slots that an admin wants it to have, where one said so; `slots` follows. */
+  readonly wantedSlots?: number;
 }
 
 /** A worker, and the host that it is on. */
@@ -75,11 +77,12 @@ export function parseModel(answer: unknown): ModelDetails {
 
 export function parseHosts(answer: unknown): HostSummary[] {
   return listIn(answer, 'hosts.list', 'hosts').map((entry) => {
-    const { report, remainingMs, token } = objectOf(entry, 'hosts.list');
+    const { report, remainingMs, token, wantedSlots } = objectOf(entry, 'hosts.list');
     return {
       ...(objectOf(report, 'hosts.list') as unknown as HostReport),
       leaseRemainingMs: Number(remainingMs),
       token: Number(token),
+      ...(typeof wantedSlots === 'number' ? { wantedSlots } : {}),
     };
   });
 }

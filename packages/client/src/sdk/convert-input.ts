@@ -6,6 +6,7 @@ import {
   type Datatype,
   elementCount,
   isDatatype,
+  quoteName,
   type Tensor,
   type TensorSpec,
   TroupeError,
@@ -29,8 +30,9 @@ export function convertInput(spec: TensorSpec, value: unknown): Tensor {
     const bytes = bytesOf(spec, value);
     return tensorOf(spec, shapeOfLength(spec, value.length), bytes);
   }
-  const flat = flattenNested(spec.name, value);
-  if (flat.kind === 'elements' && flat.shape.length === 0) assertElement(spec, value, () => spec.name);
+  const flat = flattenNested(quoteName(spec.name), value);
+  if (flat.kind === 'elements' && flat.shape.length === 0)
+    assertElement(spec, value, () => quoteName(spec.name));
   assertShapeFits(spec, flat.shape);
   return convertFlat(spec, flat, flat.shape);
 }
@@ -40,10 +42,10 @@ function convertTensor(spec: TensorSpec, value: InputTensor): Tensor {
     const given = isDatatype(value.datatype) ? value.datatype : describe(value.datatype);
     throw new TroupeError(
       'request.tensor_datatype',
-      `input ${spec.name} wants ${spec.datatype}, got ${given}`,
+      `input ${quoteName(spec.name)} wants ${spec.datatype}, got ${given}`,
     );
   }
-  checkDims(`input ${spec.name}`, value.shape);
+  checkDims(`input ${quoteName(spec.name)}`, value.shape);
   assertShapeFits(spec, value.shape);
   const { data, shape } = value;
   if (isTypedArray(data)) {
@@ -54,14 +56,14 @@ function convertTensor(spec: TensorSpec, value: InputTensor): Tensor {
   if (!Array.isArray(data)) {
     throw new TroupeError(
       'request.tensor_datatype',
-      `input ${spec.name}: the data of a tensor is a typed array or an array, not ${describe(data)}`,
+      `input ${quoteName(spec.name)}: the data of a tensor is a typed array or an array, not ${describe(data)}`,
     );
   }
-  const flat = flattenNested(spec.name, data);
+  const flat = flattenNested(quoteName(spec.name), data);
   if (flat.shape.length > 1 && formatShape(flat.shape) !== formatShape(shape)) {
     throw new TroupeError(
       'request.tensor_shape',
-      `input ${spec.name}: the data is nested as ${formatShape(flat.shape)}, the shape says ${formatShape(shape)}`,
+      `input ${quoteName(spec.name)}: the data is nested as ${formatShape(flat.shape)}, the shape says ${formatShape(shape)}`,
     );
   }
   assertCount(spec, shape, elementCount(flat.shape));
@@ -74,7 +76,7 @@ function convertFlat(spec: TensorSpec, flat: FlatInput, shape: readonly number[]
     return tensorOf(spec, shape, Buffer.concat(parts));
   }
   flat.elements.forEach((element, index) => {
-    assertElement(spec, element, () => placeOf(spec.name, flat.shape, index));
+    assertElement(spec, element, () => placeOf(quoteName(spec.name), flat.shape, index));
   });
   return tensorFromValues(spec.name, spec.datatype, shape, flat.elements);
 }
@@ -88,7 +90,7 @@ function assertCount(spec: TensorSpec, shape: readonly number[], count: number):
   if (count === takes) return;
   throw new TroupeError(
     'request.tensor_length',
-    `input ${spec.name} has ${count} elements, shape ${formatShape(shape)} takes ${takes}`,
+    `input ${quoteName(spec.name)} has ${count} elements, shape ${formatShape(shape)} takes ${takes}`,
   );
 }
 
@@ -157,7 +159,7 @@ function bytesOf(spec: TensorSpec, array: TypedArray): Uint8Array {
   if (!rule.arrays.includes(kind)) {
     throw new TroupeError(
       'request.tensor_datatype',
-      `input ${spec.name} wants ${spec.datatype} (${rule.takes}), got a ${kind}`,
+      `input ${quoteName(spec.name)} wants ${spec.datatype} (${rule.takes}), got a ${kind}`,
     );
   }
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
@@ -166,7 +168,7 @@ function bytesOf(spec: TensorSpec, array: TypedArray): Uint8Array {
     if (wrong !== -1) {
       throw new TroupeError(
         'request.tensor_value',
-        `input ${spec.name}: element ${wrong} is ${bytes[wrong]}; BOOL takes 0 and 1`,
+        `input ${quoteName(spec.name)}: element ${wrong} is ${bytes[wrong]}; BOOL takes 0 and 1`,
       );
     }
   }

@@ -19,7 +19,7 @@ export function convertInputs(model: string, signature: Signature, inputs: unkno
     if (value === undefined) {
       throw new TroupeError(
         'request.input_missing',
-        `input ${spec.name} is missing: model ${model} takes ${listNames(known)}`,
+        `input ${quoteName(spec.name)} is missing: model ${model} takes ${listNames(known)}`,
       );
     }
     return convertInput(spec, value);

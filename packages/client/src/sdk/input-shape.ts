@@ -1,5 +1,5 @@
 /** Shapes of inputs against the signature: what fits, what was meant, and what a flat array's length says. Pure. */
-import { elementCount, type TensorSpec, TroupeError } from '@troupe/shared';
+import { elementCount, quoteName, type TensorSpec, TroupeError } from '@troupe/shared';
 import { formatShape } from './input-tensor.js';
 
 /** Refuses a shape that the signature does not allow, with the one that was probably meant. */
@@ -10,7 +10,7 @@ export function assertShapeFits(spec: TensorSpec, shape: readonly number[]): voi
   const hint = meant === undefined ? '' : `: pass it as ${formatShape(meant)}${bracketHint(shape, meant)}`;
   throw new TroupeError(
     'request.tensor_shape',
-    `input ${spec.name} has shape ${formatShape(shape)}, the model wants ${formatShape(wanted)}${fault(wanted, shape)}${hint}`,
+    `input ${quoteName(spec.name)} has shape ${formatShape(shape)}, the model wants ${formatShape(wanted)}${fault(wanted, shape)}${hint}`,
   );
 }
 
@@ -74,13 +74,13 @@ function fault(wanted: readonly number[], shape: readonly number[]): string {
 function choice(spec: TensorSpec, why: string): TroupeError {
   return new TroupeError(
     'request.tensor_shape',
-    `input ${spec.name}: ${why}, so a flat array does not say its shape: pass tensor(data, shape) or nested arrays`,
+    `input ${quoteName(spec.name)}: ${why}, so a flat array does not say its shape: pass tensor(data, shape) or nested arrays`,
   );
 }
 
 function wrongLength(spec: TensorSpec, length: number, takes: string): TroupeError {
   return new TroupeError(
     'request.tensor_length',
-    `input ${spec.name} has ${length} elements, shape ${takes}`,
+    `input ${quoteName(spec.name)} has ${length} elements, shape ${takes}`,
   );
 }

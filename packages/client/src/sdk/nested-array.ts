@@ -8,7 +8,7 @@ import { describe, type TypedArray } from './input-tensor.js';
 /** No tensor of ONNX Runtime has as many dimensions; the limit keeps cyclic arrays from overflowing the stack. */
 const maxRank = 32;
 
-/** What nested arrays hold. `at(index)` is the place of an element, `x[1][3]`. */
+/** What nested arrays hold, flat. */
 export type FlatInput =
   | { readonly kind: 'elements'; readonly shape: readonly number[]; readonly elements: readonly unknown[] }
   | { readonly kind: 'rows'; readonly shape: readonly number[]; readonly rows: readonly TypedArray[] };
@@ -18,7 +18,7 @@ export function isTypedArray(value: unknown): value is TypedArray {
   return ArrayBuffer.isView(value) && !(value instanceof DataView);
 }
 
-/** Flattens nested arrays; a single value has shape `[]`. Throws `request.tensor_shape` for ragged or endless ones. */
+/** Flattens nested arrays; a single value has shape `[]`. `input` is its name for messages, quoted. Throws `request.tensor_shape` for ragged or endless ones. */
 export function flattenNested(input: string, value: unknown): FlatInput {
   const shape = shapeAlongFirst(input, value);
   const elements: unknown[] = [];

@@ -42,7 +42,7 @@ export interface RegisterModelOptions {
   readonly replicas?: number;
   readonly limits?: VersionLimits;
   readonly onProgress?: (progress: RegisterProgress) => void;
-  /** How long to wait for the version to serve, where it is routed to at once; 0: not at all. Default 130,000. */
+  /** How long to wait for the version to serve, where a label has it served; 0: not at all. Default 130,000. */
   readonly waitUntilServingMs?: number;
 }
 
@@ -114,7 +114,7 @@ export async function registerModel(
   }
   tell({ phase: 'trying' });
   const answer = parseRegistration(await context.call('models', 'register', args, registerTimeoutMs));
-  if (checked.waitMs > 0 && answer.label === 'stable') {
+  if (checked.waitMs > 0 && answer.label !== undefined && options.replicas !== 0) {
     tell({ phase: 'waiting', version: answer.version });
     const wait = waitUntilServing(context.view, answer.model, answer.version, checked.waitMs);
     try {
@@ -147,7 +147,7 @@ function checkRegisterOptions(options: RegisterModelOptions): CheckedRegisterOpt
     ...(maxBatchSize === undefined ? {} : { maxBatchSize }),
     ...(maxDelayMs === undefined ? {} : { maxDelayMs }),
   };
-  const checkedReplicas = integer('replicas', replicas, 1, 1_000);
+  const checkedReplicas = integer('replicas', replicas, 0, 1_000);
   return {
     args: {
       name,

@@ -210,7 +210,7 @@ describe('the command line with a cluster', () => {
   it('a refused request exits 1, in JSON with class and reason', async () => {
     const text = await on('infer', 'ints', '--input', '[[1]]');
     expect(text).to.include({ code: 1, out: '' });
-    expect(text.err).to.match(/^troupe: input x .*\[1\].* \[request\.tensor_shape\]\n$/);
+    expect(text.err).to.match(/^troupe: input "x" .*\[1\].* \[request\.tensor_shape\]\n$/);
     const json = await on('infer', 'itns', '--json');
     expect(JSON.parse(json.err)).to.deep.equal({
       error: {

@@ -93,10 +93,10 @@ describe('inputs of each datatype', () => {
     'request.tensor_datatype' | 'request.tensor_value',
     readonly string[],
   ][] = [
-    ['BOOL', [2], 'request.tensor_datatype', ['x[0]', 'BOOL', 'booleans', 'the number 2']],
-    ['BOOL', ['true'], 'request.tensor_datatype', ['x[0]', 'BOOL', 'the string "true"']],
-    ['BOOL', Uint8Array.of(0, 2), 'request.tensor_value', ['input x', 'element 1 is 2', 'BOOL']],
-    ['BOOL', Float32Array.of(1), 'request.tensor_datatype', ['input x', 'BOOL', 'Float32Array']],
+    ['BOOL', [2], 'request.tensor_datatype', ['"x"[0]', 'BOOL', 'booleans', 'the number 2']],
+    ['BOOL', ['true'], 'request.tensor_datatype', ['"x"[0]', 'BOOL', 'the string "true"']],
+    ['BOOL', Uint8Array.of(0, 2), 'request.tensor_value', ['input "x"', 'element 1 is 2', 'BOOL']],
+    ['BOOL', Float32Array.of(1), 'request.tensor_datatype', ['input "x"', 'BOOL', 'Float32Array']],
     ['UINT8', [256], 'request.tensor_value', ['x', 'UINT8', '256', '255']],
     ['UINT8', [-1], 'request.tensor_value', ['UINT8', '-1']],
     ['UINT8', [1.5], 'request.tensor_value', ['UINT8', '1.5']],
@@ -109,18 +109,18 @@ describe('inputs of each datatype', () => {
     ['INT8', [128], 'request.tensor_value', ['INT8', '128']],
     ['INT16', [32_768], 'request.tensor_value', ['INT16']],
     ['INT32', [2_147_483_648], 'request.tensor_value', ['INT32']],
-    ['INT32', [1n], 'request.tensor_datatype', ['x[0]', 'INT32', 'numbers', 'the bigint 1n']],
+    ['INT32', [1n], 'request.tensor_datatype', ['"x"[0]', 'INT32', 'numbers', 'the bigint 1n']],
     ['INT64', [1.5], 'request.tensor_value', ['INT64', '1.5']],
     ['INT64', [9_223_372_036_854_775_808n], 'request.tensor_value', ['INT64']],
     ['INT64', Float64Array.of(1), 'request.tensor_datatype', ['INT64', 'bigints', 'Float64Array']],
     ['FP16', [70_000], 'request.tensor_value', ['FP16', '70000']],
     ['FP16', Float32Array.of(1), 'request.tensor_datatype', ['FP16', 'half bits', 'Float32Array']],
     ['FP32', [1e39], 'request.tensor_value', ['FP32', '1e+39']],
-    ['FP32', ['1'], 'request.tensor_datatype', ['x[0]', 'FP32', 'the string "1"']],
-    ['FP32', [1, null], 'request.tensor_datatype', ['x[1]', 'FP32', 'null']],
-    ['FP32', [1, undefined], 'request.tensor_datatype', ['x[1]', 'undefined']],
+    ['FP32', ['1'], 'request.tensor_datatype', ['"x"[0]', 'FP32', 'the string "1"']],
+    ['FP32', [1, null], 'request.tensor_datatype', ['"x"[1]', 'FP32', 'null']],
+    ['FP32', [1, undefined], 'request.tensor_datatype', ['"x"[1]', 'undefined']],
     // biome-ignore lint/suspicious/noSparseArray: a hole is what is tested
-    ['FP32', [1, , 2], 'request.tensor_datatype', ['x[1]', 'undefined']],
+    ['FP32', [1, , 2], 'request.tensor_datatype', ['"x"[1]', 'undefined']],
     ['FP32', [true], 'request.tensor_datatype', ['the boolean true']],
     ['FP32', [{}], 'request.tensor_datatype', ['an object']],
     ['FP32', [new Date(0)], 'request.tensor_datatype', ['a Date']],
@@ -128,10 +128,10 @@ describe('inputs of each datatype', () => {
       'FP32',
       Float64Array.of(1),
       'request.tensor_datatype',
-      ['input x', 'FP32', 'Float32Array', 'Float64Array'],
+      ['input "x"', 'FP32', 'Float32Array', 'Float64Array'],
     ],
     ['FP64', Float32Array.of(1), 'request.tensor_datatype', ['FP64', 'Float32Array']],
-    ['BYTES', [1], 'request.tensor_datatype', ['x[0]', 'BYTES', 'strings', 'the number 1']],
+    ['BYTES', [1], 'request.tensor_datatype', ['"x"[0]', 'BYTES', 'strings', 'the number 1']],
     ['BYTES', Uint8Array.of(1), 'request.tensor_datatype', ['BYTES', 'Uint8Array']],
     ['BYTES', ['\ud800'], 'request.tensor_value', ['BYTES', 'Unicode']],
   ];
@@ -195,7 +195,7 @@ describe('shapes of inputs', () => {
       expectThrow(
         () => shapeOf([-1, 4], value),
         'request.tensor_shape',
-        'input x',
+        'input "x"',
         '[4]',
         '[-1,4]',
         '[1,4]',
@@ -234,12 +234,12 @@ describe('shapes of inputs', () => {
     expectThrow(
       () => shapeOf([-1, -1], [[1, 2], [3]]),
       'request.tensor_shape',
-      'x[1]',
+      '"x"[1]',
       'has 1 elements',
       '2',
     );
-    expectThrow(() => shapeOf([-1, -1], [[1, 2], 3]), 'request.tensor_shape', 'x[1]', 'the number 3');
-    expectThrow(() => shapeOf([-1], [1, [2]]), 'request.tensor_shape', 'x[1]', 'an array');
+    expectThrow(() => shapeOf([-1, -1], [[1, 2], 3]), 'request.tensor_shape', '"x"[1]', 'the number 3');
+    expectThrow(() => shapeOf([-1], [1, [2]]), 'request.tensor_shape', '"x"[1]', 'an array');
     expectThrow(() => shapeOf([-1, -1], [[1], Float32Array.of(2)]), 'request.tensor_shape', 'mixes');
   });
 

@@ -1,5 +1,6 @@
 /** `troupe hosts`, `troupe workers`, `troupe scale`, `troupe events`. */
 import type { TroupeEvent } from '@troupe/shared';
+import type { HostSummary } from '../../sdk/cluster-answers.js';
 import type { CommandContext } from '../command-context.js';
 import { formatMs, showControls } from '../format-table.js';
 import { tableWithNotes } from './model-commands.js';
@@ -11,13 +12,19 @@ export async function listHosts(context: CommandContext): Promise<void> {
     const rows = hosts.map((host) => [
       host.host,
       host.stopping ? 'stopping' : 'up',
-      `${host.workers.length} of ${host.slots}`,
+      slotsOf(host),
       formatMs(Math.max(0, host.leaseRemainingMs)),
       String(host.pid),
       host.devices.map((device) => device.name).join(' '),
     ]);
     return context.table(['HOST', 'STATE', 'SLOTS', 'LEASE', 'PID', 'DEVICES'], rows, ['LEASE', 'PID']);
   });
+}
+
+function slotsOf(host: HostSummary): string {
+  const slots = `${host.workers.length} of ${host.slots}`;
+  const { wantedSlots } = host;
+  return wantedSlots === undefined || wantedSlots === host.slots ? slots : `${slots}, to be ${wantedSlots}`;
 }
 
 export async function listWorkers(context: CommandContext): Promise<void> {
