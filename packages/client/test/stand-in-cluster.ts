@@ -206,7 +206,7 @@ function startRunner(
   const keepHeld = setInterval(() => {
     for (const message of held.values()) puller.inProgress(message);
   }, limits.ackWaitMs / 4);
-  const stopCancels = subscribeCancels(link, model, version, (requestId) => {
+  const stopCancels = subscribeCancels(link, model, version, ({ id: requestId }) => {
     const message = held.get(requestId);
     if (message === undefined) return;
     held.delete(requestId);

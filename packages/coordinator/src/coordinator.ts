@@ -225,7 +225,7 @@ class CoordinatorProcess implements Coordinator {
       onDeposed: () => this.#endLoop(),
     });
     this.#lease = lease;
-    const stopEvents = watchEvents(link, (event) => {
+    const stopEvents = watchEvents(link, 'all', (event) => {
       if (!quietKinds.has(event.kind)) this.#loop?.poke();
     });
     const stopStrikes = startStrikeCounter({

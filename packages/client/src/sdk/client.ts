@@ -201,12 +201,12 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
     },
     events(options = {}) {
       assertOpen();
-      return createEventFeed((listener) => watchEvents(link, listener), closing.signal, options);
+      return createEventFeed((listener) => watchEvents(link, 'all', listener), closing.signal, options);
     },
     onEvent(listener, options = {}) {
       assertOpen();
       const matches = matcherOf(options.kinds);
-      return watchEvents(link, (event) => {
+      return watchEvents(link, 'all', (event) => {
         if (matches(event)) listener(event);
       });
     },

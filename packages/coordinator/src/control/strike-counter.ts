@@ -52,7 +52,7 @@ export function startStrikeCounter(options: StrikeCounterOptions): () => Promise
     });
   }
 
-  const stopWatching = watchEvents(link, (event) => {
+  const stopWatching = watchEvents(link, [EventKind.RequestStrike], (event) => {
     const strike = parseStrike(event);
     if (strike === undefined || !options.isLeader()) return;
     // A strike that is not counted costs one more runner; the next one is counted.

@@ -6,7 +6,10 @@ import { deleteWorkMessage, readWorkMessage } from './work-lane.js';
 
 /** A cancel (wire format). */
 export interface CancelMessage {
+  /** Request id; callers may choose it, so it alone does not tell two requests apart. */
   readonly id: string;
+  /** Where the answer would have gone; only a request with this inbox is meant. */
+  readonly replyTo?: string;
   /** Of the request in the model's stream, where its PubAck came. */
   readonly streamSequence?: number;
 }
@@ -26,6 +29,7 @@ function parseCancel(text: string): CancelMessage | undefined {
     const sequence = value.streamSequence;
     return {
       id: value.id,
+      ...(typeof value.replyTo === 'string' ? { replyTo: value.replyTo } : {}),
       ...(Number.isSafeInteger(sequence) ? { streamSequence: sequence as number } : {}),
     };
   } catch {
@@ -39,13 +43,13 @@ export function subscribeCancels(
   link: NatsLink,
   model: string,
   version: number,
-  onCancel: (requestId: string) => void,
+  onCancel: (cancel: CancelMessage) => void,
 ): () => void {
   const subscription = link.connection.subscribe(link.subjects.cancel(model, version), {
     callback: (error, msg) => {
       if (error !== null) return;
       const cancel = parseCancel(msg.string());
-      if (cancel !== undefined) onCancel(cancel.id);
+      if (cancel !== undefined) onCancel(cancel);
     },
   });
   return () => subscription.unsubscribe();
@@ -59,6 +63,7 @@ async function deleteCancelled(link: NatsLink, model: string, cancel: CancelMess
   if (cancel.streamSequence === undefined) return;
   const message = await readWorkMessage(link, model, cancel.streamSequence);
   if (message?.header.get(Header.RequestId) !== cancel.id) return;
+  if (cancel.replyTo !== undefined && message.header.get(Header.Reply) !== cancel.replyTo) return;
   await deleteWorkMessage(link, model, cancel.streamSequence);
 }
 

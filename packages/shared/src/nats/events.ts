@@ -1,7 +1,7 @@
 /** Events: published fire-and-forget, kept for a while in a stream of their own so that people can look back. */
 import { DeliverPolicy, DiscardPolicy, nanos, StorageType } from 'nats';
 import { asTroupeError } from '../errors/troupe-error.js';
-import type { TroupeEvent } from '../names/events.js';
+import type { EventKind, TroupeEvent } from '../names/events.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
 import type { NatsLink } from './nats-link.js';
 import { streamManager } from './work-lane.js';
@@ -49,17 +49,25 @@ function parseEvent(text: string): TroupeEvent | undefined {
   }
 }
 
-/** Hears events as they come. Returns how to stop. */
-export function watchEvents(link: NatsLink, listener: (event: TroupeEvent) => void): () => void {
-  const subscription = link.connection.subscribe(link.subjects.eventsAll, {
-    callback: (error, msg) => {
-      if (error !== null) return;
-      const event = parseEvent(msg.string());
-      if (event !== undefined) listener(event);
-    },
-  });
+/** Hears events as they come, of all kinds or of some. Returns how to stop. */
+export function watchEvents(
+  link: NatsLink,
+  kinds: readonly EventKind[] | 'all',
+  listener: (event: TroupeEvent) => void,
+): () => void {
+  const subjects =
+    kinds === 'all' ? [link.subjects.eventsAll] : kinds.map((kind) => link.subjects.event(kind));
+  const subscriptions = subjects.map((subject) =>
+    link.connection.subscribe(subject, {
+      callback: (error, msg) => {
+        if (error !== null) return;
+        const event = parseEvent(msg.string());
+        if (event !== undefined) listener(event);
+      },
+    }),
+  );
   return () => {
-    if (!link.connection.isClosed()) subscription.unsubscribe();
+    if (!link.connection.isClosed()) for (const subscription of subscriptions) subscription.unsubscribe();
   };
 }
 

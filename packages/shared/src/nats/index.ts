@@ -2,7 +2,7 @@
 export { buildAckSubject, type MessageRef, parseAckSubject } from './ack-subject.js';
 export { type AdminArguments, type AdminEndpoint, callAdmin, serveAdmin } from './admin-rpc.js';
 export { type ArtifactStore, createArtifactStore } from './artifact-store.js';
-export { publishCancel, serveCancels, subscribeCancels } from './cancel.js';
+export { type CancelMessage, publishCancel, serveCancels, subscribeCancels } from './cancel.js';
 export { declareRecordStreams, publishEvent, recentEvents, watchEvents } from './events.js';
 export { sendHostCommand, serveHostCommands } from './host-rpc.js';
 export { answerIngress, type IngressRequest, serveIngress } from './ingress-door.js';

@@ -3,7 +3,7 @@
  * answers and acks. (The library's `consume()` stacks pulls behind long jobs and has no back-pressure.)
  *
  * Invariants
- * P1  Messages asked for and not yet arrived never exceed the free slots at the time of asking.
+ * P1  Messages asked for and not yet arrived never exceed the free slots at the time of asking, nor `pullWindow`.
  * P2  A runner with free slots always has a pull outstanding, or is about to have one.
  * P3  Pulls of before a reconnect, or of a server that fell silent for three heartbeats, count as lost.
  * P4  An ack goes out only after its answer, in the same turn and so on the same connection, and never to a server
@@ -79,6 +79,12 @@ const inProgressPayload = textEncoder.encode('+WPI');
 const heartbeatMs = 1_000;
 const declareRetryMs = 200;
 /**
+ * Messages that may be asked for and not yet read. A process that is killed keeps its socket for some 20 ms while its
+ * memory is torn down; what the server sends meanwhile, at most this many, waits for `ack_wait`. So it is no larger
+ * than throughput needs: a round trip takes a fraction of a millisecond.
+ */
+const pullWindow = 16;
+/**
  * Pulls that may be outstanding at once. Each has an inbox of its own: a delivered message bears the subject of its
  * request, so only the subscription that it came by tells which pull it belongs to.
  */
@@ -136,7 +142,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
     const lane = lanes.find((one) => one.remaining === 0);
     if (lane === undefined) return;
     const asked = outstanding();
-    const want = options.freeSlots() - asked;
+    const want = Math.min(options.freeSlots(), pullWindow) - asked;
     // Small top-ups wait for company unless nothing is asked for: each pull is a message for the server.
     if (want <= 0 || (asked > 0 && want < Math.max(1, asked >> 2))) return;
     lane.remaining = want;

@@ -6,17 +6,22 @@
  * S1  Every submit settles exactly once: by an answer, a refusal, its deadline, its signal, or close().
  * S2  A request is published again, under the same request id, after every reconnect and whenever no PubAck came
  *     within `pubAckWaitMs`, until it settles: a PubAck of a broker that lost its memory is worth nothing.
- * S3  Whatever settles a request removes it from the table; late messages for it are ignored. (The one exception:
+ * S3  When a runner of its version has died, a request that is still unanswered a moment later is published again,
+ *     once: what was in the dead process's socket would wait for `ack_wait`. The host gives back what it knows of,
+ *     and that is answered sooner. A request that was published more than once is cancelled when its answer came.
+ * S4  Whatever settles a request removes it from the table; late messages for it are ignored. (The one exception:
  *     a cancelled request lingers until its PubAck came, at most `pubAckWaitMs`, to learn its stream sequence.)
- * S4  One timer for all requests, and none while the table is empty.
+ * S5  One timer for all requests, and none while the table is empty.
  */
 import { createInbox, headers, type Msg, type MsgHdrs, type Subscription } from 'nats';
 import { defaults } from '../config/defaults.js';
 import { TroupeError } from '../errors/troupe-error.js';
+import { EventKind } from '../names/events.js';
 import { Header } from '../names/headers.js';
 import { defaultPriority, type Priority } from '../names/subjects.js';
 import type { WireMessage } from '../protocol/infer-message.js';
 import { publishCancel } from './cancel.js';
+import { watchEvents } from './events.js';
 import { JetStreamCode } from './jetstream-error.js';
 import type { NatsLink } from './nats-link.js';
 import { decodeAnswer } from './wire-headers.js';
@@ -71,7 +76,10 @@ interface OpenRequest {
   /** When to publish again unless a PubAck comes; infinite once it came. */
   repeatAt: number;
   accepted: boolean;
-  streamSequence: number | undefined;
+  /** Published again because a runner died: once is enough, or a request that kills its runners would multiply. */
+  hinted: boolean;
+  /** Of its copies in the model's stream, those that were confirmed. */
+  streamSequences: number[];
   /** Settled by its signal; waits for the PubAck only. */
   lingering: boolean;
 }
@@ -81,6 +89,8 @@ const textDecoder = new TextDecoder();
 const headerAllowanceBytes = 1_024;
 /** Retry of a publish that found no stream: a broker that starts, until runners have declared it again. */
 const noStreamRetryMs = 100;
+/** After a runner's death: what its host gave back is answered by then, mostly. */
+const afterDeathMs = 60;
 /** Deadlines are checked no more often than this. */
 const sweepResolutionMs = 5;
 
@@ -99,9 +109,26 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
       if (error === null) receive(msg);
     },
   });
-  const stopWatching = link.onReconnect(() => {
-    for (const request of open.values()) if (!request.lingering) publish(request);
+  const deaths = watchEvents(link, [EventKind.RunnerDied], ({ data }) => {
+    for (const request of open.values()) {
+      const { model, version } = request.work;
+      if (request.hinted || request.lingering || model !== data.model || version !== data.version) continue;
+      request.hinted = true;
+      schedule(request, Math.min(afterDeathMs, request.repeatAt - performance.now()));
+    }
   });
+  const stopWatching = link.onReconnect(() => {
+    for (const request of open.values()) {
+      // Sequences of before a reconnect may be other requests' by now.
+      request.streamSequences = [];
+      if (!request.lingering) publish(request);
+    }
+  });
+
+  /** The other copies of an answered request, queued or held, are of no use any more. */
+  function withdrawRepeats(request: OpenRequest): void {
+    if (request.attempts > 1) sendCancel(request);
+  }
 
   function remove(request: OpenRequest): void {
     open.delete(request.id);
@@ -123,6 +150,7 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
   }
 
   function receiveAnswer(request: OpenRequest, msg: Msg): void {
+    withdrawRepeats(request);
     if (request.work.answerTo !== undefined) {
       remove(request);
       request.resolve(undefined);
@@ -146,7 +174,7 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
     const ack = parsePubAck(msg.data);
     if (ack.sequence !== undefined) {
       request.accepted = true;
-      request.streamSequence = ack.sequence;
+      request.streamSequences.push(ack.sequence);
       request.repeatAt = Number.POSITIVE_INFINITY;
       if (request.lingering) {
         remove(request);
@@ -179,8 +207,6 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
     if (budgetMs <= 0) return;
     // While disconnected the library drops what is published; onReconnect publishes then.
     schedule(request, defaults.pubAckWaitMs);
-    // A sequence of before a reconnect may be another request's by now.
-    request.streamSequence = undefined;
     if (!link.isConnected()) return;
     request.attempts += 1;
     try {
@@ -215,10 +241,10 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
   }
 
   function sendCancel(request: OpenRequest): void {
-    publishCancel(link, request.work.model, request.work.version, {
-      id: request.work.requestId,
-      ...(request.streamSequence === undefined ? {} : { streamSequence: request.streamSequence }),
-    });
+    const { model, version, requestId, answerTo } = request.work;
+    const cancel = { id: requestId, replyTo: answerTo ?? `${inbox}.r.${request.id}` };
+    const copies = request.streamSequences.map((streamSequence) => ({ ...cancel, streamSequence }));
+    for (const copy of copies.length > 0 ? copies : [cancel]) publishCancel(link, model, version, copy);
   }
 
   function abort(request: OpenRequest): void {
@@ -306,7 +332,8 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
           attempts: 0,
           repeatAt: Number.POSITIVE_INFINITY,
           accepted: false,
-          streamSequence: undefined,
+          hinted: false,
+          streamSequences: [],
           lingering: false,
         };
         open.set(request.id, request);
@@ -321,6 +348,7 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
     close() {
       if (closed) return;
       closed = true;
+      deaths();
       stopWatching();
       for (const request of open.values()) {
         if (request.lingering) remove(request);

@@ -187,7 +187,7 @@ describe('what a cluster keeps on NATS', () => {
       await declareRecordStreams(link);
       await declareRecordStreams(link);
       const heard: string[] = [];
-      closers.push(watchEvents(link, (one) => heard.push(one.text)));
+      closers.push(watchEvents(link, 'all', (one) => heard.push(one.text)));
       expect(await recentEvents(link, 10)).to.deep.equal([]);
       for (let index = 0; index < 20; index += 1) publishEvent(link, event(`e${index}`));
       await waitUntil('all are heard', () => heard.length === 20);

@@ -1,7 +1,7 @@
 /** The work lane on a real server: submitter and puller together, through restarts, cancels, expiry and drain. */
 
 import { createServer } from 'node:net';
-import { TroupeError } from '@troupe/shared';
+import { EventKind, TroupeError } from '@troupe/shared';
 import {
   connectNats,
   createWorkPuller,
@@ -9,6 +9,7 @@ import {
   declareWorkConsumer,
   type NatsLink,
   nakOnBehalf,
+  publishEvent,
   queuedByVersion,
   serveCancels,
   subscribeCancels,
@@ -202,7 +203,7 @@ describe('the work lane', () => {
   it('rejects a cancelled request at once, tells the runner, and deletes what is still queued', async () => {
     await declareWorkConsumer(runnerLink, 'echo', 1, limits);
     const cancels: string[] = [];
-    closers.push(subscribeCancels(runnerLink, 'echo', 1, (id) => cancels.push(id)));
+    closers.push(subscribeCancels(runnerLink, 'echo', 1, ({ id }) => cancels.push(id)));
     closers.push(serveCancels(runnerLink, () => undefined));
     await runnerLink.connection.flush();
     const abort = new AbortController();
@@ -243,6 +244,43 @@ describe('the work lane', () => {
     echo();
     nakOnBehalf(clientLink, (first.taken[0] as WorkMessage).ref);
     expect(decoder.decode((await open)?.payload)).to.equal('again');
+  });
+
+  const runnerDied = (version: number) =>
+    publishEvent(runnerLink, {
+      kind: EventKind.RunnerDied,
+      source: 'host/a',
+      text: 'a runner died',
+      data: { model: 'echo', version },
+    });
+
+  it('publishes again what a dead runner may have had in its socket, once, and withdraws the copies (S3)', async () => {
+    closers.push(serveCancels(runnerLink, () => undefined));
+    const dead = pull(() => undefined);
+    const open = ask('again');
+    await waitUntil('it is taken', () => dead.taken.length === 1);
+    runnerDied(1);
+    await waitUntil('it came again', () => dead.taken.length === 2);
+    runnerDied(1);
+    runnerDied(1);
+    await dead.puller.stop();
+    expect(dead.taken.map(({ requestId }) => requestId)).to.deep.equal(['again', 'again']);
+    const [, copy] = dead.taken;
+    dead.puller.answer(copy as WorkMessage, message('answered'));
+    expect(decoder.decode((await open)?.payload)).to.equal('answered');
+    // The first one is in no living hands: it is deleted, and not run after ack_wait for nobody.
+    await waitUntil('nothing is left', async () => (await queuedByVersion(clientLink, 'echo')).size === 0, {
+      timeoutMs: limits.ackWaitMs / 2,
+    });
+  });
+
+  it('does not publish again for the death of another version', async () => {
+    const lane = pull(() => undefined);
+    const open = ask('calm', 700);
+    await waitUntil('it is taken', () => lane.taken.length === 1);
+    runnerDied(2);
+    expect((await refusal(open)).reason).to.equal('request.deadline');
+    expect(lane.taken).to.have.length(1);
   });
 
   it('tells what is left of the deadline, time in the queue taken off', async () => {

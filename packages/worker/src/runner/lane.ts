@@ -4,6 +4,7 @@
  */
 import type { Log, ModelVersion, TroupeError, WireMessage } from '@troupe/shared';
 import {
+  type CancelMessage,
   createWorkPuller,
   type LaneLimits,
   type NatsLink,
@@ -21,7 +22,7 @@ export interface LaneOptions {
   readonly log: Log;
   readonly freeSlots: () => number;
   onMessage(lane: Lane, message: WorkMessage): void;
-  onCancel(lane: Lane, requestId: string): void;
+  onCancel(lane: Lane, cancel: CancelMessage): void;
 }
 
 /** A queue that is being served. */
@@ -53,8 +54,8 @@ export function openLane(link: NatsLink, options: LaneOptions): Lane {
     onError: (error) =>
       log.warn({ err: error, version: version.version }, 'pulling failed; it is tried again'),
   });
-  const stopCancels = subscribeCancels(link, options.model, version.version, (id) =>
-    options.onCancel(lane, id),
+  const stopCancels = subscribeCancels(link, options.model, version.version, (cancel) =>
+    options.onCancel(lane, cancel),
   );
 
   /** The library throws where the connection was closed for good, or a payload passes a limit that has shrunk. */

@@ -12,7 +12,7 @@ import {
   TroupeError,
   type WireMessage,
 } from '@troupe/shared';
-import { type NatsLink, publishDead, type WorkMessage } from '@troupe/shared/nats';
+import { type CancelMessage, type NatsLink, publishDead, type WorkMessage } from '@troupe/shared/nats';
 import type { LoneMessage, RunnerReport, RunnerStatus } from '../ipc/runner-messages.js';
 import type { ModelSession } from '../onnx/session-client.js';
 import { Batcher, type BatchJob, type JobOutcome } from './batcher.js';
@@ -101,10 +101,12 @@ export class RequestFlow {
     this.#scheduleTurn();
   }
 
-  /** Answers what is held under a request id as cancelled. A run that has begun goes on, for nobody. */
-  cancel(lane: Lane, requestId: string): void {
+  /** Answers the request that is meant as cancelled. A run that has begun goes on, for nobody. */
+  cancel(lane: Lane, { id, replyTo }: CancelMessage): void {
     for (const held of this.#held.requests()) {
-      if (held.lane !== lane || held.message.requestId !== requestId) continue;
+      const { message } = held;
+      if (held.lane !== lane || message.requestId !== id) continue;
+      if (replyTo !== undefined && message.replyTo !== replyTo) continue;
       this.#withdraw(held);
       this.#answer(held, new TroupeError('request.cancelled', 'the request was cancelled by its caller'));
     }

@@ -194,7 +194,7 @@ export class Runner {
         log: this.#log,
         freeSlots: () => this.#freeSlots(flow),
         onMessage: (lane, message) => flow.receive(lane, message),
-        onCancel: (lane, requestId) => flow.cancel(lane, requestId),
+        onCancel: (lane, cancel) => flow.cancel(lane, cancel),
       });
     this.#ownLane ??= open(this.#link, version);
     if (this.#covered !== undefined) this.#coverLane ??= open(this.#link, this.#covered);

@@ -62,7 +62,7 @@ export class HostHarness {
     [this.nats, this.redis] = await Promise.all([startNats(), startRedis()]);
     this.link = await connectNats({ servers: this.nats.url, name: 'test', namespace: 'troupe' });
     await declareRecordStreams(this.link);
-    watchEvents(this.link, (event) => this.events.push(event));
+    watchEvents(this.link, 'all', (event) => this.events.push(event));
     this.#redisConnection = await connectRedis({ url: this.redis.url, namespace: 'troupe' });
     this.leases = createRedisLeaseStore(this.#redisConnection);
     this.submitter = createWorkSubmitter(this.link);
