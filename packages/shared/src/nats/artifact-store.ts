@@ -8,7 +8,8 @@ import { dirname } from 'node:path';
 import { connect, type NatsConnection, type ObjectStore, StorageType } from 'nats';
 import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
 import { isNoResponders, JetStreamCode, jetStreamCode } from './jetstream-error.js';
-import { type NatsLink, splitServers } from './nats-link.js';
+import type { NatsLink } from './nats-link.js';
+import { credentialsOf, hideCredentials, splitServers } from './server-address.js';
 
 /** Artifacts by digest (SHA-256, lower-case hex). */
 export interface ArtifactStore {
@@ -125,7 +126,8 @@ export function createArtifactStore(link: NatsLink): ArtifactStore {
     try {
       await mkdir(dirname(filePath), { recursive: true });
       connection = await connect({
-        servers: splitServers(link.options.servers),
+        servers: splitServers(link.options.servers).map(hideCredentials),
+        ...credentialsOf(splitServers(link.options.servers)),
         name: `${link.options.name} artifacts`,
         timeout: 5_000,
         reconnect: false,

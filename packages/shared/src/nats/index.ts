@@ -6,7 +6,7 @@ export { type CancelMessage, publishCancel, serveCancels, subscribeCancels } fro
 export { declareRecordStreams, publishEvent, recentEvents, watchEvents } from './events.js';
 export { sendHostCommand, serveHostCommands } from './host-rpc.js';
 export { answerIngress, type IngressRequest, serveIngress } from './ingress-door.js';
-export { connectNats, hideCredentials, type NatsLink, type NatsOptions } from './nats-link.js';
+export { connectNats, type NatsLink, type NatsOptions } from './nats-link.js';
 export {
   type AnswerAddress,
   answerOnBehalf,

@@ -10,6 +10,7 @@ import { defaults } from '../config/defaults.js';
 import { TroupeError } from '../errors/troupe-error.js';
 import { createSubjects, type Subjects } from '../names/subjects.js';
 import type { Log } from '../observability/log.js';
+import { awaitGreeting, credentialsOf, hideCredentials, splitServers } from './server-address.js';
 
 /** How to reach NATS. */
 export interface NatsOptions {
@@ -42,17 +43,6 @@ export interface NatsLink {
   readonly closed: Promise<Error | undefined>;
   /** Flushes and closes, within a bound. Idempotent. */
   close(): Promise<void>;
-}
-
-/** Addresses as a list. */
-export function splitServers(servers: string | readonly string[]): string[] {
-  const list = typeof servers === 'string' ? servers.split(',') : [...servers];
-  return list.map((server) => server.trim()).filter((server) => server !== '');
-}
-
-/** An address without user, password and token, for messages and logs. */
-export function hideCredentials(server: string): string {
-  return server.replace(/\/\/[^@/]*@/, '//');
 }
 
 function classifyConnectError(error: unknown, servers: string): TroupeError {
@@ -105,8 +95,10 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   const timeoutMs = options.connectTimeoutMs ?? defaults.connectTimeoutMs;
   let connection: NatsConnection;
   try {
+    await awaitGreeting(list, timeoutMs);
     connection = await connect({
-      servers: list,
+      servers: list.map(hideCredentials),
+      ...credentialsOf(list),
       name: options.name,
       timeout: timeoutMs,
       maxReconnectAttempts: -1,

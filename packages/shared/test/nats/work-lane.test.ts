@@ -390,9 +390,16 @@ describe('a link to NATS', () => {
   });
 
   it('gives up on a server that accepts and says nothing', async () => {
-    const mute = createServer(() => undefined);
-    const sockets = new Set<import('node:net').Socket>();
-    mute.on('connection', (socket) => sockets.add(socket));
+    let open = 0;
+    const mute = createServer((socket) => {
+      open += 1;
+      socket
+        .on('error', () => undefined)
+        .on('close', () => {
+          open -= 1;
+        });
+      socket.resume();
+    });
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
     const { port } = mute.address() as { port: number };
     const error = await refusal(
@@ -404,8 +411,22 @@ describe('a link to NATS', () => {
       }),
     );
     expect(error.reason).to.equal('nats.unreachable');
-    for (const socket of sockets) socket.destroy();
+    await waitUntil('no socket to it is left open', () => open === 0);
     await new Promise((resolve) => mute.close(resolve));
+  });
+
+  it('takes user and password from the address, and tells wrong ones apart without showing them', async () => {
+    const server = await startNats({ config: 'authorization { user: "ann", password: "p@ss" }' });
+    try {
+      const at = (credentials: string) => server.url.replace('//', `//${credentials}@`);
+      const link = await connectNats({ servers: at('ann:p%40ss'), namespace: 'troupe', name: 'x' });
+      await link.close();
+      const error = await refusal(connectNats({ servers: at('ann:wrong'), namespace: 'troupe', name: 'x' }));
+      expect(error.reason).to.equal('nats.unauthorized');
+      expect(error.message).to.not.contain('wrong');
+    } finally {
+      await server.stop();
+    }
   });
 
   it('tells a server without JetStream apart', async () => {
