@@ -8,6 +8,9 @@ const { reporters, Runner } = require('mocha');
 
 const { EVENT_TEST_PASS, EVENT_TEST_FAIL, EVENT_TEST_PENDING, EVENT_RUN_END } = Runner.constants;
 
+/** Well below the time that run-tests.mjs gives the process after its last test. */
+const tellOpenMs = 10_000;
+
 class CountingReporter extends reporters.Spec {
   /**
    * @param {import('mocha').Runner} runner
@@ -21,6 +24,13 @@ class CountingReporter extends reporters.Spec {
     runner.on(EVENT_TEST_FAIL, note('f'));
     runner.on(EVENT_TEST_PENDING, note('s'));
     runner.on(EVENT_RUN_END, note('e'));
+    runner.on(EVENT_RUN_END, () => {
+      // Fires only where something else keeps the process alive: then it says what, before run-tests.mjs ends it.
+      setTimeout(
+        () => console.error('still open:', process.getActiveResourcesInfo().join(', ')),
+        tellOpenMs,
+      ).unref();
+    });
   }
 }
 
