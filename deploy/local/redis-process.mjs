@@ -21,6 +21,8 @@ appendonly yes
 appendfsync everysec
 save ""
 maxmemory-policy noeviction
+# Its title would overwrite its environment, by which the next start finds what a killed launcher left.
+set-proc-title no
 `;
 }
 
