@@ -3,7 +3,7 @@
  * the pids that it recorded and by the run id in their environment. Used by the tests of signals.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   findByRunId,
@@ -89,10 +89,12 @@ export async function launchCluster(options: LaunchedOptions): Promise<Launched>
   const lock = readLock();
   const launcher = { pid: lock.pid, startedAt: lock.startedAt };
   const npm = identify(parentOf(lock.pid));
-  const alive = () => [
-    ...[npm, launcher, lock.guard].filter(isAlive).map(({ pid }) => pid),
-    ...findByRunId(lock.runId),
-  ];
+  const atWork = findByFolder(join(options.cwd, '.troupe')).map(identify);
+  const alive = () =>
+    [
+      ...[npm, launcher, lock.guard, ...atWork].filter(isAlive).map(({ pid }) => pid),
+      ...findByRunId(lock.runId),
+    ].filter((pid, index, all) => all.indexOf(pid) === index);
   return {
     child,
     npm,
@@ -130,6 +132,20 @@ export function innerEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessE
     ([name]) => !/^(npm_|INIT_CWD$|NODE_OPTIONS$|NATS_URL$|REDIS_URL$|TROUPE_(?!RUN_ID$))/.test(name),
   );
   return { ...Object.fromEntries(shell), ...extra };
+}
+
+/** Processes that work in a folder or below it: Redis, whatever has become of its environment. */
+function findByFolder(folder: string): number[] {
+  const real = realpathSync(folder);
+  return readdirSync('/proc').flatMap((entry) => {
+    const pid = Number(entry);
+    try {
+      return Number.isInteger(pid) && readlinkSync(`/proc/${pid}/cwd`).startsWith(`${real}/`) ? [pid] : [];
+    } catch {
+      // gone in between, or somebody else's
+      return [];
+    }
+  });
 }
 
 function parentOf(pid: number): number {
