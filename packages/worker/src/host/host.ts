@@ -5,21 +5,16 @@
  * Stop order: no more assignments, and the lease says so; all workers drain within the bound; the lease is released;
  * commands, NATS and Redis are closed; the data folder is unlocked.
  */
-import { availableParallelism } from 'node:os';
 import {
   asTroupeError,
   type ClusterSettings,
   type Device,
   EventKind,
-  encodeError,
-  type HostCommandEnvelope,
-  type HostCommandReply,
   type HostReport,
   type LeaseStore,
   type Log,
-  type TrialRequest,
-  type TrialVerdict,
   TroupeError,
+  waitForServer,
 } from '@troupe/shared';
 import {
   type ArtifactStore,
@@ -33,16 +28,16 @@ import {
 } from '@troupe/shared/nats';
 import { connectRedis, createRedisLeaseStore } from '@troupe/shared/redis';
 import { createDeferred } from '../onnx/deferred.js';
-import { runTrial } from '../onnx/trial.js';
+import { countIntraOpThreads } from './core-share.js';
 import { type DataLock, lockDataFolder } from './data-lock.js';
 import { EpochGate } from './epoch-gate.js';
 import { EventOutbox } from './event-outbox.js';
+import { HostCommands } from './host-commands.js';
 import { readPackageVersions } from './host-package.js';
+import { HostUpkeep } from './host-upkeep.js';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.js';
-import { parseHostCommand } from './parse-command.js';
 import { createRunnerRegister } from './runner-register.js';
-import { createSnapshotStore, type SnapshotStore } from './snapshot-store.js';
-import { TrialQueue } from './trial-queue.js';
+import { createSnapshotStore } from './snapshot-store.js';
 import type { Worker, WorkerNotice } from './worker-actor.js';
 import { describeNotice } from './worker-news.js';
 import { WorkerTable } from './worker-table.js';
@@ -71,7 +66,8 @@ export type HostOutcome =
 
 export interface Host {
   /**
-   * Resolves when it is registered and takes commands. Rejects with `config.invalid`, `nats.*` or `redis.*`, or with
+   * Resolves when it is registered and takes commands; waits for servers that are not there yet. Rejects with
+   * `config.invalid`, with what waiting does not mend (`nats.*`, `redis.*`), or with
    * `client.closed` where it was closed meanwhile; everything is closed again then.
    */
   start(): Promise<void>;
@@ -85,11 +81,6 @@ export interface Host {
 }
 
 const registerLimitMs = 10_000;
-const memoryEveryMs = 5_000;
-const collectEveryMs = 3_600_000;
-/** An artifact that no worker used for this long goes. */
-const unusedForMs = 24 * 3_600_000;
-
 /** For one step of closing: a trial or a fetch under way is not waited for longer. */
 const closeStepMs = 2_000;
 
@@ -117,18 +108,17 @@ class HostProcess implements Host {
   readonly #startedAt = new Date().toISOString();
   readonly #versions = readPackageVersions();
   readonly #gate = new EpochGate();
-  readonly #trials = new TrialQueue();
   readonly #end = createDeferred<HostOutcome>();
   readonly #stopAsked = createDeferred<void>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #leaving = new AbortController();
   #lock: DataLock | undefined;
   #link: NatsLink | undefined;
   #artifacts: ArtifactStore | undefined;
   #leases: LeaseStore | undefined;
   #closeRedis: (() => Promise<void>) | undefined;
-  #store: SnapshotStore | undefined;
   #table: WorkerTable | undefined;
   #keeper: LeaseKeeper | undefined;
+  #upkeep: HostUpkeep | undefined;
   #outbox: EventOutbox | undefined;
   #stopCommands: (() => Promise<void>) | undefined;
   #opening: Promise<void> | undefined;
@@ -155,11 +145,13 @@ class HostProcess implements Host {
   }
 
   drain(): Promise<void> {
+    this.#leaving.abort();
     this.#draining ??= this.#drainWorkers();
     return this.#draining;
   }
 
   close(): Promise<void> {
+    this.#leaving.abort();
     this.#closing ??= this.#shut();
     return this.#closing;
   }
@@ -187,22 +179,34 @@ class HostProcess implements Host {
     const register = createRunnerRegister(dataDir, this.#log);
     register.endPredecessors();
 
-    const link = await connectNats({
-      servers: this.#options.natsUrl,
-      name: `troupe host ${name}`,
-      namespace: settings.namespace,
-      log: this.#log,
-    });
+    const { signal } = this.#leaving;
+    const log = this.#log;
+    const link = await waitForServer(
+      () =>
+        connectNats({
+          servers: this.#options.natsUrl,
+          name: `troupe host ${name}`,
+          namespace: settings.namespace,
+          signal,
+          log,
+        }),
+      { signal, log, advice: 'start it, or say where it is (--nats, NATS_URL)' },
+    );
     this.#link = link;
     void link.closed.then((error) => this.#linkClosed(error));
     this.#goOn();
-    const redis = await connectRedis({
-      url: this.#options.redisUrl,
-      namespace: settings.namespace,
-      // Below ttl/3, so that a renewal is over before the next one is due.
-      commandTimeoutMs: Math.max(50, Math.floor((settings.leaseTtlMs / 3) * 0.9)),
-      log: this.#log,
-    });
+    const redis = await waitForServer(
+      () =>
+        connectRedis({
+          url: this.#options.redisUrl,
+          namespace: settings.namespace,
+          // Below ttl/3, so that a renewal is over before the next one is due.
+          commandTimeoutMs: Math.max(50, Math.floor((settings.leaseTtlMs / 3) * 0.9)),
+          signal,
+          log,
+        }),
+      { signal, log, advice: 'start it, or say where it is (--redis, REDIS_URL)' },
+    );
     this.#closeRedis = () => redis.close();
     this.#goOn();
     const leases = createRedisLeaseStore(redis);
@@ -215,7 +219,6 @@ class HostProcess implements Host {
       fetchTo: (digest, path) => artifacts.fetchTo(digest, path),
       log: this.#log,
     });
-    this.#store = store;
     await store.open();
     this.#goOn();
 
@@ -237,11 +240,19 @@ class HostProcess implements Host {
           serverId: () => link.serverId(),
         },
         ...(this.#options.runnerEntry === undefined ? {} : { runnerEntry: this.#options.runnerEntry }),
-        intraOpThreads: (device) => this.#intraOpThreads(device),
+        intraOpThreads: (device) => countIntraOpThreads(device, this.#options.devices),
         notice: (worker, notice) => this.#notice(worker, notice),
       },
     });
     this.#table = table;
+    const upkeep = new HostUpkeep({
+      table,
+      leases,
+      store,
+      peersEveryMs: settings.leaseTtlMs,
+      log: this.#log,
+    });
+    this.#upkeep = upkeep;
 
     const keeper = createLeaseKeeper({
       store: leases,
@@ -257,15 +268,23 @@ class HostProcess implements Host {
       () => keeper.renewNow(),
       (event) => publishEvent(link, event),
     );
-    this.#stopCommands = serveHostCommands(link, name, (envelope) => this.#handle(envelope));
+    const commands = new HostCommands({
+      host: name,
+      devices: this.#options.devices,
+      settings,
+      log: this.#log,
+      gate: this.#gate,
+      store,
+      table,
+      isStopping: () => this.report().stopping,
+      emit: (kind, text, data) => this.#emit(kind, text, data),
+    });
+    this.#stopCommands = serveHostCommands(link, name, (envelope) => commands.handle(envelope));
     keeper.start();
     await this.#waitRegistered(keeper);
     this.#goOn();
 
-    this.#every(memoryEveryMs, () => this.#measureMemory());
-    this.#every(settings.leaseTtlMs, () => this.#lookForPeers());
-    this.#every(collectEveryMs, () => this.#collect());
-    await this.#collect();
+    await upkeep.start();
     this.#emit(EventKind.HostUp, `host ${name} is up with ${this.#options.devices.length} device(s)`, {
       devices: this.#options.devices.map((device) => device.name),
       slots: this.#options.slots,
@@ -298,72 +317,6 @@ class HostProcess implements Host {
     }
   }
 
-  #every(ms: number, act: () => Promise<void>): void {
-    let running = false;
-    this.#timers.push(
-      setInterval(() => {
-        if (running) return;
-        running = true;
-        act()
-          .catch((error: unknown) => this.#log.warn({ err: error }, 'a periodic task of the host failed'))
-          .finally(() => {
-            running = false;
-          });
-      }, ms),
-    );
-  }
-
-  /** `cpu:N` is one share of the host's cores; on a GPU one thread feeds the device. */
-  #intraOpThreads(device: string): number {
-    const kinds = this.#options.devices.filter(({ kind }) => kind === 'cpu').length;
-    if (!device.startsWith('cpu:') || kinds === 0) return 1;
-    return Math.max(1, Math.floor(availableParallelism() / kinds));
-  }
-
-  async #handle(received: HostCommandEnvelope): Promise<HostCommandReply> {
-    try {
-      const { epoch, command } = parseHostCommand(received);
-      if (epoch !== undefined) this.#gate.admit(epoch);
-      if (command.kind === 'trial') {
-        const trial = await this.#trials.run(() => this.#try(command.trial));
-        return { ok: true, epoch: this.#gate.highest, trial };
-      }
-      const slots = this.#table?.slots;
-      this.#table?.apply(command);
-      if (command.kind === 'scale' && command.slots !== slots) {
-        this.#emit(EventKind.HostScaled, `host ${this.#options.name} has ${command.slots} slots now`, {
-          slots: command.slots,
-        });
-      }
-      return { ok: true, epoch: this.#gate.highest };
-    } catch (thrown) {
-      const error = asTroupeError(thrown);
-      this.#log.debug({ err: error }, 'a command was refused');
-      return { ok: false, error: encodeError(error) };
-    }
-  }
-
-  async #try(trial: TrialRequest): Promise<TrialVerdict> {
-    const [store, device] = [this.#store, this.#options.devices[0]];
-    if (store === undefined || device === undefined || this.report().stopping) {
-      throw new TroupeError('placement.no_host', `host ${this.#options.name} is stopping`);
-    }
-    const modelPath = await store.ensureBlob(trial.digest, trial.sizeBytes);
-    try {
-      return await runTrial({
-        modelPath,
-        trial,
-        device: device.name,
-        intraOpThreads: this.#intraOpThreads(device.name),
-        limitMs: this.#options.settings.loadLimitMs,
-      });
-    } catch (thrown) {
-      // Nothing of a refused artifact stays.
-      await store.discard(trial.digest, this.#table?.digestsInUse() ?? new Set());
-      throw thrown;
-    }
-  }
-
   #emit(kind: EventKind, text: string, data: Readonly<Record<string, unknown>>): void {
     this.#outbox?.add({
       kind,
@@ -380,25 +333,7 @@ class HostProcess implements Host {
     const { model, version, device } = worker;
     const { reason } = worker.report();
     this.#log.info({ model, version, device, from: notice.from, to: notice.to, reason }, 'worker state');
-    if (notice.to !== 'fallback') return;
-    this.#lookForPeers().catch((error: unknown) => this.#log.warn({ err: error }, 'no news of peers'));
-  }
-
-  async #measureMemory(): Promise<void> {
-    for (const worker of this.#table?.list() ?? []) await worker.measureMemory();
-  }
-
-  async #lookForPeers(): Promise<void> {
-    const table = this.#table;
-    if (table === undefined || !table.list().some((worker) => worker.state === 'fallback')) return;
-    // A store that does not answer changes nothing: what was known of the peers holds.
-    const leases = await this.#leases?.listHosts();
-    if (leases !== undefined) table.notePeers(leases);
-  }
-
-  async #collect(): Promise<void> {
-    const removed = await this.#store?.collect(this.#table?.digestsInUse() ?? new Set(), unusedForMs);
-    if (removed !== undefined && removed > 0) this.#log.info({ removed }, 'removed unused artifacts');
+    if (notice.to === 'fallback') this.#upkeep?.lookForPeers();
   }
 
   /** Somebody registered under this name: everything goes, and the lease keeper registers anew later. */
@@ -431,7 +366,7 @@ class HostProcess implements Host {
     this.#stopAsked.resolve();
     // What is being opened is closed below; every step of opening has its own bound.
     await this.#opening?.catch(() => undefined);
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#upkeep?.stop();
     this.#table?.close(`host ${this.#options.name} is stopping`);
     const steps: (() => Promise<unknown> | undefined)[] = [
       () => this.#table?.killAll(),

@@ -1,0 +1,83 @@
+/**
+ * What a running host does now and then: measures its workers' memory, looks for peers that take over from a worker
+ * in fallback, removes artifacts that nobody uses. Owns the timers; the host starts and stops it.
+ */
+import type { LeaseStore, Log } from '@troupe/shared';
+import type { SnapshotStore } from './snapshot-store.js';
+import type { WorkerTable } from './worker-table.js';
+
+export interface HostUpkeepOptions {
+  readonly table: WorkerTable;
+  readonly leases: LeaseStore;
+  readonly store: SnapshotStore;
+  readonly peersEveryMs: number;
+  readonly log: Log;
+}
+
+const memoryEveryMs = 5_000;
+const collectEveryMs = 3_600_000;
+/** An artifact that no worker used for this long goes. */
+const unusedForMs = 24 * 3_600_000;
+
+export class HostUpkeep {
+  readonly #options: HostUpkeepOptions;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(options: HostUpkeepOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves after the first collection. */
+  async start(): Promise<void> {
+    this.#every(memoryEveryMs, () => this.#measureMemory());
+    this.#every(this.#options.peersEveryMs, () => this.#lookForPeers());
+    this.#every(collectEveryMs, () => this.#collect());
+    await this.#collect();
+  }
+
+  /** Idempotent. What is under way is not waited for. */
+  stop(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+  }
+
+  /** At once, as a worker went into fallback. Never throws. */
+  lookForPeers(): void {
+    this.#lookForPeers().catch((error: unknown) => {
+      this.#options.log.warn({ err: error }, 'no news of peers');
+    });
+  }
+
+  #every(ms: number, act: () => Promise<void>): void {
+    let running = false;
+    this.#timers.push(
+      setInterval(() => {
+        if (running) return;
+        running = true;
+        act()
+          .catch((error: unknown) => {
+            this.#options.log.warn({ err: error }, 'a periodic task of the host failed');
+          })
+          .finally(() => {
+            running = false;
+          });
+      }, ms),
+    );
+  }
+
+  async #measureMemory(): Promise<void> {
+    for (const worker of this.#options.table.list()) await worker.measureMemory();
+  }
+
+  async #lookForPeers(): Promise<void> {
+    const { leases, table } = this.#options;
+    if (!table.list().some((worker) => worker.state === 'fallback')) return;
+    // A store that does not answer changes nothing: what was known of the peers holds.
+    table.notePeers(await leases.listHosts());
+  }
+
+  async #collect(): Promise<void> {
+    const { log, store, table } = this.#options;
+    const removed = await store.collect(table.digestsInUse(), unusedForMs);
+    if (removed > 0) log.info({ removed }, 'removed unused artifacts');
+  }
+}
