@@ -1,5 +1,5 @@
 /** Events: published fire-and-forget, kept for a while in a stream of their own so that people can look back. */
-import { DeliverPolicy, DiscardPolicy, nanos, StorageType } from 'nats';
+import { DeliverPolicy, DiscardPolicy, nanos, StorageType, type StreamConfig } from 'nats';
 import { asTroupeError } from '../errors/troupe-error.js';
 import type { EventKind, TroupeEvent } from '../names/events.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
@@ -16,23 +16,28 @@ export function publishEvent(link: NatsLink, event: Omit<TroupeEvent, 'at'>): vo
   link.connection.publish(link.subjects.event(event.kind), textEncoder.encode(JSON.stringify(full)));
 }
 
+/** The streams that keep events and dead letters, as they are declared. */
+export function recordStreamConfigs(link: NatsLink): (Partial<StreamConfig> & { readonly name: string })[] {
+  const { subjects } = link;
+  const kept = {
+    storage: StorageType.File,
+    discard: DiscardPolicy.Old,
+    max_msgs: 100_000,
+    max_age: nanos(keepMs),
+    num_replicas: 1,
+  };
+  return [
+    { name: subjects.eventStream, subjects: [subjects.eventsAll], ...kept },
+    { name: subjects.deadStream, subjects: [subjects.deadAll], ...kept },
+  ];
+}
+
 /** Declares the streams that keep events and dead letters (coordinators, at start and after a reconnect). */
 export async function declareRecordStreams(link: NatsLink): Promise<void> {
   const jsm = await streamManager(link);
-  const { subjects } = link;
-  const records = [
-    { name: subjects.eventStream, subjects: [subjects.eventsAll], max_msgs: 100_000 },
-    { name: subjects.deadStream, subjects: [subjects.deadAll], max_msgs: 100_000 },
-  ];
-  for (const record of records) {
+  for (const config of recordStreamConfigs(link)) {
     try {
-      await jsm.streams.add({
-        ...record,
-        storage: StorageType.File,
-        discard: DiscardPolicy.Old,
-        max_age: nanos(keepMs),
-        num_replicas: 1,
-      });
+      await jsm.streams.add(config);
     } catch (error) {
       if (jetStreamCode(error) !== JetStreamCode.StreamNameInUse) throw asTroupeError(error, 'nats.failed');
     }

@@ -52,7 +52,8 @@ export function streamManager(link: NatsLink): Promise<JetStreamManager> {
   return manager;
 }
 
-function streamConfig(
+/** The stream of a model as it is declared; `maxBytes` is -1 where it has no byte limit of its own. */
+export function workStreamConfig(
   link: NatsLink,
   model: string,
   limits: LaneLimits,
@@ -82,7 +83,7 @@ export async function declareWorkStream(link: NatsLink, model: string, limits: L
   const jsm = await streamManager(link);
   const shares = [limits.streamBytes, limits.streamBytes / 4, limits.streamBytes / 16, -1];
   for (const share of shares) {
-    const config = streamConfig(link, model, limits, share > 0 ? Math.max(1024, Math.floor(share)) : -1);
+    const config = workStreamConfig(link, model, limits, share > 0 ? Math.max(1024, Math.floor(share)) : -1);
     try {
       await jsm.streams.add(config);
       return;
@@ -99,16 +100,14 @@ export async function declareWorkStream(link: NatsLink, model: string, limits: L
   }
 }
 
-/** Declares the consumer of a version, and the stream under it. */
-export async function declareWorkConsumer(
+/** The consumer of a version as it is declared. */
+export function workConsumerConfig(
   link: NatsLink,
   model: string,
   version: number,
   limits: LaneLimits,
-): Promise<void> {
-  const jsm = await streamManager(link);
-  const stream = link.subjects.workStream(model);
-  const config: Partial<ConsumerConfig> = {
+): Partial<ConsumerConfig> {
+  return {
     durable_name: link.subjects.workConsumer(version),
     filter_subject: link.subjects.workOfVersion(model, version),
     ack_policy: AckPolicy.Explicit,
@@ -119,6 +118,18 @@ export async function declareWorkConsumer(
     max_deliver: -1,
     max_waiting: 4096,
   };
+}
+
+/** Declares the consumer of a version, and the stream under it. */
+export async function declareWorkConsumer(
+  link: NatsLink,
+  model: string,
+  version: number,
+  limits: LaneLimits,
+): Promise<void> {
+  const jsm = await streamManager(link);
+  const stream = link.subjects.workStream(model);
+  const config = workConsumerConfig(link, model, version, limits);
   try {
     await jsm.consumers.add(stream, config);
   } catch (error) {
