@@ -1,4 +1,5 @@
 /** What every command has: the connection of its options, and its output, as text or as JSON. */
+import type { Readable } from 'node:stream';
 import { styleText } from 'node:util';
 import { asTroupeError, TroupeError } from '@troupe/shared';
 import type { TroupeClient } from '../sdk/client.js';
@@ -6,6 +7,7 @@ import { connect } from '../sdk/connect.js';
 import { UsageError } from './exit-code.js';
 import { formatTable, plainWidth, showControls } from './format-table.js';
 import { formatJsonText } from './json-text.js';
+import { readAll, readSource } from './read-source.js';
 
 /** A stream as the command line writes to it. */
 export interface CliStream {
@@ -17,6 +19,8 @@ export interface CliStream {
 
 /** Where a run of the command line reads and writes. */
 export interface CliStreams {
+  /** Read only where an argument asks for it. */
+  readonly stdin?: Readable;
   readonly stdout: CliStream;
   readonly stderr: CliStream;
   /** Aborts when the run is to end early: Ctrl-C, or nobody reads its output any more. */
@@ -34,6 +38,8 @@ export interface GlobalOptions {
 export interface CommandContext {
   readonly json: boolean;
   readonly signal: AbortSignal;
+  /** The bytes of a file, or of standard input where the path is `-`. */
+  read(path: string): Promise<Uint8Array>;
   /** Connects, runs, and closes whatever came of it. */
   withClient<T>(run: (client: TroupeClient) => Promise<T>): Promise<T>;
   /** The command's result: `value` as one line of JSON, or the text for people. */
@@ -54,6 +60,12 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
   return {
     json,
     signal,
+    async read(path) {
+      if (path !== '-') return readSource(path);
+      const { stdin } = streams;
+      if (stdin === undefined) throw new UsageError('there is no standard input to read');
+      return readAll(stdin, signal);
+    },
     async withClient(run) {
       const client = await connect({
         name: 'troupe-cli',

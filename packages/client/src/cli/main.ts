@@ -29,6 +29,10 @@ export async function main(): Promise<void> {
   // Nobody is left to tell it to.
   process.stderr.on('error', () => undefined);
   const code = await runCli(process.argv.slice(2), {
+    // Node opens it at the first look.
+    get stdin() {
+      return process.stdin;
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     signal: ending.signal,

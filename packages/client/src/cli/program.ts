@@ -98,12 +98,13 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     .argument('<model>')
     .addOption(
       new Option(
-        '--input <[name=]JSON>',
-        "an input: name=JSON for each, or JSON alone where the model has one ('[[5.1,3.5,1.4,0.2]]')",
+        '--input <[name=]value>',
+        "an input: name=value for each, or the value alone where the model has one; JSON ('[[5.1,3.5,1.4,0.2]]'), @file.json, @file.npy, or @- for standard input",
       )
         .argParser(collect)
         .default([], 'none'),
     )
+    .option('--file <file>', 'a whole request of the Open Inference Protocol in JSON; - is standard input')
     .addOption(
       new Option('--version <version>', 'this version and no other').argParser(integer(1)).conflicts('label'),
     )

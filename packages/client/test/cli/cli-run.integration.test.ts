@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Signature, TroupeError } from '@troupe/shared';
 import { expect } from 'chai';
@@ -11,6 +12,7 @@ import { freePort } from '../../../../test/harness/ports.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { runCli } from '../../src/cli/run-cli.js';
 import { type StandInCluster, type StandInRunner, startStandIn } from '../stand-in-cluster.js';
+import { npy } from './npy-file.js';
 
 interface Run {
   readonly code: number;
@@ -18,10 +20,11 @@ interface Run {
   readonly err: string;
 }
 
-async function run(args: readonly string[], signal = new AbortController().signal): Promise<Run> {
+async function run(args: readonly string[], stdin?: string): Promise<Run> {
   let out = '';
   let err = '';
   const code = await runCli(args, {
+    ...(stdin === undefined ? {} : { stdin: Readable.from([Buffer.from(stdin)]) }),
     stdout: {
       write: (text) => {
         out += text;
@@ -32,7 +35,7 @@ async function run(args: readonly string[], signal = new AbortController().signa
         err += text;
       },
     },
-    signal,
+    signal: new AbortController().signal,
   });
   return { code, out, err };
 }
@@ -92,6 +95,8 @@ describe('the command line without a cluster', () => {
       ['infer', 'm', '--version', '0'],
       ['infer', 'm', '--version', '1', '--label', 'stable'],
       ['infer', 'm', '--input', 'x=[1'],
+      ['infer', 'm', '--input', '[1]', '--file', 'body.json'],
+      ['infer', 'm', '--input', '@-'],
       ['scale', 'host-1', 'many'],
       ['models', 'push', 'x.v1.onnx'],
       ['models', 'label', 'm', 'stable', 'latest'],
@@ -205,6 +210,45 @@ describe('the command line with a cluster', () => {
     );
     expect((await on('infer', 'ints', '--input', '[1]', '--label', 'stable')).code).to.equal(0);
     expect((await on('infer', 'ints', '--input', '[1]', '--version', '1')).code).to.equal(0);
+  });
+
+  it('infer takes inputs from files and standard input, and whole requests', async () => {
+    const values = join(folder, 'values.json');
+    writeFileSync(values, '[9223372036854775807]');
+    expect((await on('infer', 'ints', '--input', `x=@${values}`)).out).to.include('[9223372036854775807]');
+    const array = join(folder, 'values.npy');
+    writeFileSync(array, npy('<i8', '(2,)', Buffer.from(BigInt64Array.of(5n, -6n).buffer)));
+    expect((await on('infer', 'ints', '--input', `@${array}`)).out).to.include('[5, -6]');
+    writeFileSync(array, npy('<f4', '(2,)', Buffer.alloc(8)));
+    expect(await on('infer', 'ints', '--input', `@${array}`))
+      .to.include({ code: 1 })
+      .and.have.property('err')
+      .that.includes('wants INT64, got FP32');
+
+    const body =
+      '{"id":"from-body","inputs":[{"name":"x","datatype":"INT64","shape":[1],"data":[9007199254740993]}],"outputs":[{"name":"x"}]}';
+    const path = join(folder, 'body.json');
+    writeFileSync(path, body);
+    const sent = await on('infer', 'ints', '--file', path, '--json');
+    expect(sent.out).to.include('"id":"from-body"').and.to.include('[9007199254740993]');
+    const renamed = await on('infer', 'ints', '--file', path, '--id', 'mine', '--json');
+    expect(renamed.out).to.include('"id":"mine"');
+    const server = ['--nats', cluster.url];
+    expect((await run(['infer', 'ints', '--file', '-', ...server], body)).out).to.include('9007199254740993');
+    expect((await run(['infer', 'ints', '--input', '@-', ...server], '[7]')).out).to.include('[7]');
+
+    const wrong: [args: string[], says: string][] = [
+      [['--input', `@${join(folder, 'none.json')}`], 'there is no such file'],
+      [['--input', `@${folder}`], 'it is a folder'],
+      [['--input', `@${path}.npy`], 'there is no such file'],
+      [['--file', values], 'request.shape'],
+    ];
+    for (const [args, says] of wrong) {
+      const { code, err } = await on('infer', 'ints', ...args);
+      expect(code).to.equal(1);
+      expect(err).to.include(says);
+    }
+    expect((await run(['infer', 'ints', '--input', '@-', ...server], '[7')).err).to.include('holds no JSON');
   });
 
   it('a refused request exits 1, in JSON with class and reason', async () => {

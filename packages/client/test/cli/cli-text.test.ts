@@ -7,6 +7,7 @@ import { formatBytes, formatMs, formatTable, showControls } from '../../src/cli/
 import { formatValues, plainOutput } from '../../src/cli/format-tensor.js';
 import { formatJsonText, parseJsonText } from '../../src/cli/json-text.js';
 import { parseInputArguments } from '../../src/cli/parse-input.js';
+import { npy } from './npy-file.js';
 
 describe('JSON of the command line', () => {
   it('integers beyond 2^53 are read as bigints, all else as JSON has it', () => {
@@ -57,25 +58,55 @@ describe('JSON of the command line', () => {
   });
 });
 
+const noFile = () => Promise.reject(new Error('no file was named'));
+
 describe('--input', () => {
-  it('takes name=JSON for each input, or JSON alone', () => {
-    expect(parseInputArguments(['a=[1]', 'b=[[2]]'])).to.deep.equal({ a: [1], b: [[2]] });
-    expect(parseInputArguments(['[[5.1,3.5]]'])).to.deep.equal([[5.1, 3.5]]);
-    expect(parseInputArguments(['{"a":[1]}'])).to.deep.equal({ a: [1] });
-    expect(parseInputArguments(['"a=b"'])).to.equal('a=b');
-    expect(parseInputArguments(['a="b=c"'])).to.deep.equal({ a: 'b=c' });
-    expect(parseInputArguments(['5'])).to.equal(5);
-    expect(parseInputArguments(['[12345678901234567890]'])).to.deep.equal([12_345_678_901_234_567_890n]);
-    expect(parseInputArguments([])).to.deep.equal({});
-    expect(parseInputArguments(['__proto__=[1]'])).to.have.own.property('__proto__');
+  const parse = (given: readonly string[]) => parseInputArguments(given, noFile);
+  async function refusal(given: readonly string[]): Promise<UsageError> {
+    const thrown = await parse(given).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(thrown).to.be.instanceOf(UsageError);
+    return thrown as UsageError;
+  }
+
+  it('takes name=JSON for each input, or JSON alone', async () => {
+    expect(await parse(['a=[1]', 'b=[[2]]'])).to.deep.equal({ a: [1], b: [[2]] });
+    expect(await parse(['[[5.1,3.5]]'])).to.deep.equal([[5.1, 3.5]]);
+    expect(await parse(['{"a":[1]}'])).to.deep.equal({ a: [1] });
+    expect(await parse(['"a=b"'])).to.equal('a=b');
+    expect(await parse(['a="b=c"'])).to.deep.equal({ a: 'b=c' });
+    expect(await parse(['5'])).to.equal(5);
+    expect(await parse(['[12345678901234567890]'])).to.deep.equal([12_345_678_901_234_567_890n]);
+    expect(await parse([])).to.deep.equal({});
+    expect(await parse(['__proto__=[1]'])).to.have.own.property('__proto__');
+    expect(await parse(['a="@b"'])).to.deep.equal({ a: '@b' });
   });
 
-  it('refuses what cannot be meant, with what was written', () => {
-    expect(() => parseInputArguments(['a=[1'])).to.throw(UsageError, '--input a=[1');
-    expect(() => parseInputArguments(['abc'])).to.throw(UsageError, '--input abc');
-    expect(() => parseInputArguments(['a=1', 'a=2'])).to.throw(UsageError, 'a=… is given twice');
-    expect(() => parseInputArguments(['1', '2'])).to.throw(UsageError, 'twice');
-    expect(() => parseInputArguments(['1', 'a=2'])).to.throw(UsageError, 'both');
+  it('takes files with JSON or a NumPy array, and standard input', async () => {
+    const files: Readonly<Record<string, Uint8Array>> = {
+      'x=1.json': Buffer.from('[12345678901234567890]'),
+      'a.npy': npy('<f4', '(2,)', Buffer.from(Float32Array.of(1, 2).buffer)),
+      '-': Buffer.from('{"a": [1]}'),
+    };
+    const read = (path: string) => Promise.resolve(files[path] ?? Buffer.alloc(0));
+    expect(await parseInputArguments(['@x=1.json'], read)).to.deep.equal([12_345_678_901_234_567_890n]);
+    expect(await parseInputArguments(['a=@a.npy', 'b=3'], read)).to.deep.equal({
+      a: { data: Float32Array.of(1, 2), shape: [2], datatype: 'FP32' },
+      b: 3,
+    });
+    expect(await parseInputArguments(['@-'], read)).to.deep.equal({ a: [1] });
+  });
+
+  it('refuses what cannot be meant, with what was written', async () => {
+    expect((await refusal(['a=[1'])).message).to.include('--input a=[1');
+    expect((await refusal(['abc'])).message).to.include('--input abc');
+    expect((await refusal(['a=1', 'a=2'])).message).to.include('a=… is given twice');
+    expect((await refusal(['1', '2'])).message).to.include('twice');
+    expect((await refusal(['1', 'a=2'])).message).to.include('both');
+    expect((await refusal(['a=@'])).message).to.include('name of a file');
+    expect((await refusal(['a=@-', 'b=@-'])).message).to.include('read once');
   });
 });
 
