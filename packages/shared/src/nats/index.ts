@@ -21,6 +21,20 @@ export {
   type RoutingView,
 } from './routing-bucket.js';
 export {
+  type EventClock,
+  type JetStreamFacts,
+  type NatsServerFacts,
+  natsRoundTripMs,
+  type RecordStreamFacts,
+  readEventClocks,
+  readJetStream,
+  readNatsServer,
+  readRecordStreams,
+  readWorkStreams,
+  type SettingDifference,
+  type WorkStreamFacts,
+} from './server-facts.js';
+export {
   declareWorkConsumer,
   declareWorkStream,
   deleteWorkConsumer,
