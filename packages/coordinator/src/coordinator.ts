@@ -13,6 +13,7 @@ import {
   type Log,
   type RegistryStore,
   TroupeError,
+  waitForServer,
 } from '@troupe/shared';
 import {
   connectNats,
@@ -55,8 +56,9 @@ export type CoordinatorOutcome =
 
 export interface Coordinator {
   /**
-   * Resolves once the doors are open and some coordinator leads. Rejects with `nats.*`, `redis.*` or
-   * `cluster.no_leader`, and has then closed everything again.
+   * Resolves once the doors are open and some coordinator leads; waits for servers that are not there yet. Rejects with
+   * what waiting does not mend (`nats.*`, `redis.*`), `cluster.no_leader`, or `client.closed` where it was closed
+   * meanwhile, and has then closed everything again.
    */
   start(): Promise<void>;
   /** Closes the doors and finishes what came through them, within the bound. Idempotent. */
@@ -102,6 +104,7 @@ class CoordinatorProcess implements Coordinator {
   #loop: ReconcileLoop | undefined;
   /** Loops of earlier terms that are still ending. */
   readonly #ending = new Set<Promise<void>>();
+  readonly #leaving = new AbortController();
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #failure: TroupeError | undefined;
@@ -136,29 +139,41 @@ class CoordinatorProcess implements Coordinator {
   }
 
   close(): Promise<void> {
+    this.#leaving.abort();
     this.#closing ??= this.#shut();
     return this.#closing;
   }
 
   async #open(): Promise<void> {
     const { name, natsUrl, redisUrl, settings, log } = this.#options;
-    const link = await connectNats({
-      servers: natsUrl,
-      name: `troupe coordinator ${name}`,
-      namespace: settings.namespace,
-      log,
-    });
+    const { signal } = this.#leaving;
+    const link = await waitForServer(
+      () =>
+        connectNats({
+          servers: natsUrl,
+          name: `troupe coordinator ${name}`,
+          namespace: settings.namespace,
+          signal,
+          log,
+        }),
+      { signal, log, advice: 'start it, or say where it is (--nats, NATS_URL)' },
+    );
     this.#steps.push(() => link.close());
     this.#assertOpen();
     void link.closed.then((error) => this.#linkClosed(error));
 
-    const redis = await connectRedis({
-      url: redisUrl,
-      namespace: settings.namespace,
-      // Below ttl/3, so that a renewal is over before the next one is due.
-      commandTimeoutMs: Math.max(50, Math.floor((settings.leaseTtlMs / 3) * 0.9)),
-      log,
-    });
+    const redis = await waitForServer(
+      () =>
+        connectRedis({
+          url: redisUrl,
+          namespace: settings.namespace,
+          // Below ttl/3, so that a renewal is over before the next one is due.
+          commandTimeoutMs: Math.max(50, Math.floor((settings.leaseTtlMs / 3) * 0.9)),
+          signal,
+          log,
+        }),
+      { signal, log, advice: 'start it, or say where it is (--redis, REDIS_URL)' },
+    );
     this.#steps.push(() => redis.close());
     this.#assertOpen();
     const leases = createRedisLeaseStore(redis);

@@ -1,5 +1,6 @@
 /** The coordinator as a process: readiness, start failures, usage, and SIGTERM. */
 import { spawn } from 'node:child_process';
+import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type NatsServer, startNats } from '../../../test/harness/nats-server.js';
@@ -60,18 +61,74 @@ describe('the coordinator process', () => {
     }
   });
 
-  it('says in one line what is wrong where a server is missing, and ends with 1', async () => {
-    const port = await freePort();
-    const one = run(['--nats', `nats://127.0.0.1:${port}`, '--redis', redis.url], {
-      TROUPE_LOG_LEVEL: 'silent',
-    });
-    expect(await one.exit).to.equal(1);
-    expect(one.stderr()).to.match(/^troupe: [^\n]*no NATS server answered[^\n]*\n$/);
-    const two = run(['--nats', nats.url, '--redis', `redis://127.0.0.1:${port}`], {
-      TROUPE_LOG_LEVEL: 'silent',
-    });
-    expect(await two.exit).to.equal(1);
-    expect(two.stderr()).to.match(/^troupe: [^\n]*Redis[^\n]*\n$/);
+  it('waits for servers that are not there yet, says which, and is ready once they came', async () => {
+    const [natsPort, redisPort] = [await freePort(), await freePort()];
+    const late: { stop(): Promise<void> }[] = [];
+    const one = run(['--nats', `nats://127.0.0.1:${natsPort}`, '--redis', `redis://127.0.0.1:${redisPort}`]);
+    try {
+      await waitUntil('it says what it waits for', () => one.stderr().includes('not ready, waiting'), {
+        timeoutMs: 20_000,
+      });
+      expect(one.stderr()).to.match(
+        /"msg":"not ready, waiting: no NATS server answered at nats:[^"]*--nats, NATS_URL/,
+      );
+      late.push(await startNats({ port: natsPort }));
+      await waitUntil('it waits for Redis', () => /"msg":"not ready, waiting: Redis/.test(one.stderr()), {
+        timeoutMs: 20_000,
+      });
+      expect(one.ready()).to.equal('');
+      late.push(await startRedis({ port: redisPort }));
+      await waitUntil('it is ready', () => one.ready() === 'ready\n', { timeoutMs: 20_000 });
+    } finally {
+      one.kill('SIGKILL');
+      await one.exit;
+      await Promise.all(late.map((server) => server.stop()));
+    }
+  });
+
+  it('ends with 0 after SIGTERM while it waits for a server that takes connections and says nothing', async () => {
+    const mute = createServer((socket) => socket.on('error', () => undefined).resume());
+    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
+    const { port } = mute.address() as AddressInfo;
+    for (const args of [
+      ['--nats', `nats://127.0.0.1:${port}`, '--redis', redis.url],
+      ['--nats', nats.url, '--redis', `redis://127.0.0.1:${port}`],
+    ]) {
+      const met = new Promise((resolve) => mute.once('connection', resolve));
+      const one = run(args);
+      try {
+        await met;
+        one.kill('SIGTERM');
+        expect(await one.exit, one.stderr()).to.equal(0);
+        expect(one.ready()).to.equal('');
+      } finally {
+        one.kill('SIGKILL');
+      }
+    }
+    await new Promise((resolve) => mute.close(resolve));
+  });
+
+  it('ends at once with 1 and one line where waiting would not help: credentials, no JetStream, no append-only file', async () => {
+    const [closedNats, plainNats, closedRedis, plainRedis] = await Promise.all([
+      startNats({ config: 'authorization { user: "ann", password: "secret" }' }),
+      startNats({ jetstream: false }),
+      startRedis({ args: ['--requirepass', 'secret'] }),
+      startRedis({ appendonly: false }),
+    ]);
+    try {
+      for (const [natsUrl, redisUrl, said] of [
+        [closedNats.url, redis.url, 'refused the credentials'],
+        [plainNats.url, redis.url, 'no JetStream'],
+        [nats.url, closedRedis.url, 'refused our credentials'],
+        [nats.url, plainRedis.url, 'append-only'],
+      ] as const) {
+        const one = run(['--nats', natsUrl, '--redis', redisUrl], { TROUPE_LOG_LEVEL: 'silent' });
+        expect(await one.exit).to.equal(1);
+        expect(one.stderr()).to.match(new RegExp(`^troupe: [^\\n]*${said}[^\\n]*\\n$`));
+      }
+    } finally {
+      await Promise.all([closedNats, plainNats, closedRedis, plainRedis].map((server) => server.stop()));
+    }
   });
 
   it('ends with 2 after wrong usage, and with 1 after a wrong setting', async () => {

@@ -7,7 +7,9 @@ export {
   EnvName,
   readEnvironment,
 } from './config/environment.js';
+export { type WaitForServerOptions, waitForServer } from './config/wait-for-server.js';
 export { type Device, DeviceKind, parseDevice } from './control/device.js';
+export type { Finding, FindingState } from './control/finding.js';
 export type {
   Assignment,
   HostCommand,

@@ -3,6 +3,7 @@ import { NatsError } from 'nats';
 
 /** Source: nats-server `server/errors.json`. */
 export const JetStreamCode = {
+  ClusterNotAvailable: 10008,
   ConsumerNotFound: 10014,
   InsufficientResources: 10023,
   InsufficientMemory: 10028,

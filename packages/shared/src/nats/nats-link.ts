@@ -10,6 +10,7 @@ import { defaults } from '../config/defaults.js';
 import { TroupeError } from '../errors/troupe-error.js';
 import { createSubjects, type Subjects } from '../names/subjects.js';
 import type { Log } from '../observability/log.js';
+import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
 import { awaitGreeting, credentialsOf, hideCredentials, splitServers } from './server-address.js';
 
 /** How to reach NATS. */
@@ -21,6 +22,8 @@ export interface NatsOptions {
   readonly namespace: string;
   /** For the first connection, in milliseconds. Default 5,000. */
   readonly connectTimeoutMs?: number;
+  /** Ends an attempt to connect before its time; the link itself does not hear it. */
+  readonly signal?: AbortSignal;
   readonly log?: Log;
 }
 
@@ -62,6 +65,14 @@ function classifyConnectError(error: unknown, servers: string): TroupeError {
   });
 }
 
+/** A cluster of servers that has no leader yet has JetStream, and says so a moment later. */
+function isStarting(error: unknown): boolean {
+  return (
+    (error instanceof NatsError && error.code === 'TIMEOUT') ||
+    jetStreamCode(error) === JetStreamCode.ClusterNotAvailable
+  );
+}
+
 /** Listeners that may come and go while being called. */
 class Listeners {
   private readonly all = new Set<() => void>();
@@ -95,7 +106,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   const timeoutMs = options.connectTimeoutMs ?? defaults.connectTimeoutMs;
   let connection: NatsConnection;
   try {
-    await awaitGreeting(list, timeoutMs);
+    await awaitGreeting(list, timeoutMs, options.signal);
     connection = await connect({
       servers: list.map(hideCredentials),
       ...credentialsOf(list),
@@ -115,6 +126,15 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
     await jsm.getAccountInfo();
   } catch (error) {
     await connection.close();
+    if (isStarting(error)) {
+      throw new TroupeError(
+        'nats.unreachable',
+        `JetStream of the NATS server at ${servers} does not answer yet`,
+        {
+          cause: error,
+        },
+      );
+    }
     throw new TroupeError(
       'nats.no_jetstream',
       `the NATS server at ${servers} has no JetStream for this account: start it with -js, or enable jetstream in its configuration`,

@@ -36,8 +36,16 @@ export function credentialsOf(servers: readonly string[]): AddressCredentials {
  * Rejects unless one of the servers greets within the time. Asked before the library connects: it never closes the
  * socket to a server that takes the connection and says nothing, which keeps the process alive.
  */
-export async function awaitGreeting(servers: readonly string[], timeoutMs: number): Promise<void> {
+export async function awaitGreeting(
+  servers: readonly string[],
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const sockets: Socket[] = [];
+  // A destroyed socket says 'close', which settles its wait.
+  const giveUp = () => {
+    for (const socket of sockets) socket.destroy();
+  };
   const greets = (server: string) =>
     new Promise<void>((resolve, reject) => {
       const bare = hideCredentials(server);
@@ -58,6 +66,7 @@ export async function awaitGreeting(servers: readonly string[], timeoutMs: numbe
       socket.once('error', (error: NodeJS.ErrnoException) => reject(new Error(error.code ?? error.message)));
       socket.once('close', () => reject(new Error('it closed the connection')));
     });
+  signal?.addEventListener('abort', giveUp);
   try {
     await Promise.any(servers.map(greets));
   } catch (error) {
@@ -65,6 +74,7 @@ export async function awaitGreeting(servers: readonly string[], timeoutMs: numbe
       error instanceof AggregateError ? error.errors.map((one: Error) => one.message) : [String(error)];
     throw new Error([...new Set(causes)].join('; '));
   } finally {
-    for (const socket of sockets) socket.destroy();
+    signal?.removeEventListener('abort', giveUp);
+    giveUp();
   }
 }

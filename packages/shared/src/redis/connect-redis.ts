@@ -20,6 +20,8 @@ export interface ConnectRedisOptions {
   readonly commandTimeoutMs?: number;
   /** How long to wait for a server that is not there yet, in milliseconds; default `defaults.connectTimeoutMs`. */
   readonly connectTimeoutMs?: number;
+  /** Ends an attempt to connect before its time; the connection itself does not hear it. */
+  readonly signal?: AbortSignal;
   readonly log?: Log;
 }
 
@@ -46,7 +48,7 @@ export async function connectRedis(options: ConnectRedisOptions): Promise<RedisC
     onReturn: checkRedisFitness,
   });
   try {
-    await connection.open(options.connectTimeoutMs ?? defaults.connectTimeoutMs);
+    await connection.open(options.connectTimeoutMs ?? defaults.connectTimeoutMs, options.signal);
     await checkRedisFitness(connection);
     return connection;
   } catch (thrown) {

@@ -109,11 +109,12 @@ export class IoredisConnection implements RedisConnection {
   }
 
   /** Waits until Redis takes commands. Throws `redis.unreachable` after `limitMs`, `redis.unauthorized` at once. */
-  async open(limitMs: number): Promise<void> {
+  async open(limitMs: number, signal?: AbortSignal): Promise<void> {
     const redis = this.#redis;
     let timer: NodeJS.Timeout | undefined;
     let onReady = () => {};
     let onError: (error: unknown) => void = () => {};
+    let giveUp = () => {};
     try {
       await new Promise<void>((resolve, reject) => {
         onReady = resolve;
@@ -124,6 +125,8 @@ export class IoredisConnection implements RedisConnection {
           () => reject(this.#unreachable(`did not take connections within ${limitMs} ms`)),
           limitMs,
         );
+        giveUp = () => reject(this.#unreachable('was not waited for any longer'));
+        signal?.addEventListener('abort', giveUp);
         redis.once('ready', onReady);
         redis.on('error', onError);
         // Failed tries come as 'error' events, and the retry strategy goes on.
@@ -131,6 +134,7 @@ export class IoredisConnection implements RedisConnection {
       });
     } finally {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', giveUp);
       redis.off('ready', onReady);
       redis.off('error', onError);
     }
