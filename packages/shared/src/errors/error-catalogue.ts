@@ -93,6 +93,7 @@ export const errorCatalogue = {
   'placement.no_host': kind('unavailable', 503, true),
   'placement.host_unknown': kind('not_found', 404),
   'placement.no_device': kind('invalid_request', 400),
+  'device.unusable': kind('unavailable', 503),
   'queue.full': kind('capacity_exhausted', 429, true),
 
   // Servers and cluster.

@@ -31,7 +31,7 @@ function executionProvider(device: Device): InferenceSession.ExecutionProviderCo
     case 'cuda':
       return { name: 'cuda', deviceId: device.index };
     case 'webgpu':
-      // The binding takes `deviceId` for WebGPU too; the published types do not have it.
-      return { name: 'webgpu', deviceId: device.index } as InferenceSession.ExecutionProviderConfig;
+      // The runtime takes the system's first adapter; it refuses `deviceId` (1.30), so there is no other one.
+      return 'webgpu';
   }
 }
