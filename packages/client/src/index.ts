@@ -1,7 +1,9 @@
 /** Client SDK of Troupe. */
 export { ErrorClass, type ErrorReason, type EventKind, TroupeError, type TroupeEvent } from '@troupe/shared';
+export type { DeadLetter } from '@troupe/shared/nats';
 export type { TroupeClient } from './sdk/client.js';
 export type {
+  DeadLetterRef,
   HostSummary,
   ModelDetails,
   ModelSummary,

@@ -14,6 +14,7 @@ import {
   scaleHost,
   showEvents,
 } from './commands/cluster-commands.js';
+import { type DeadListOptions, dropDead, listDead, replayDead } from './commands/dead-commands.js';
 import { type InferCommandOptions, inferModel } from './commands/infer-command.js';
 import {
   deleteModel,
@@ -131,6 +132,24 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     .option('--follow', 'go on with what happens, until Ctrl-C')
     .option('--count <n>', 'how many to look back', integer(1), 20)
     .action(action<[EventsOptions]>(showEvents));
+
+  const dead = program.command('dead').description('requests that were given up: list, replay, drop');
+  dead
+    .command('list')
+    .description('the newest requests that were given up, with the reason')
+    .option('--count <n>', 'how many', integer(1), 20)
+    .option('--model <model>', 'only those of this model')
+    .action(action<[DeadListOptions]>(listDead));
+  dead
+    .command('replay')
+    .description('run one once more; nobody gets its answer')
+    .argument('<number>', 'as dead list shows it', integer(1))
+    .action(action<[number, object]>(replayDead));
+  dead
+    .command('drop')
+    .description('remove one for good')
+    .argument('<number>', 'as dead list shows it', integer(1))
+    .action(action<[number, object]>(dropDead));
 
   addGlobalOptions(program);
   return program;

@@ -16,15 +16,19 @@ import {
   callAdmin,
   createArtifactStore,
   createWorkSubmitter,
+  type DeadLetter,
   type NatsLink,
   type RoutingView,
   recentEvents,
   watchEvents,
 } from '@troupe/shared/nats';
 import {
+  type DeadLetterRef,
   type HostSummary,
   type ModelDetails,
   type ModelSummary,
+  parseDeadLetterRef,
+  parseDeadLetters,
   parseHosts,
   parseModel,
   parseModels,
@@ -76,6 +80,13 @@ export interface TroupeClient extends AsyncDisposable {
   workers(): Promise<WorkerSummary[]>;
   /** Sets the slots of a host; workers that have no room any more drain. */
   scale(host: string, slots: number): Promise<void>;
+
+  /** The newest requests that were given up, oldest first; `count` default 100, at most 10,000. */
+  deadLetters(options?: { readonly count?: number; readonly model?: string }): Promise<DeadLetter[]>;
+  /** Has a request that was given up run once more; nobody gets its answer. Throws `admin.not_found`. */
+  replayDeadLetter(sequence: number): Promise<DeadLetterRef>;
+  /** Removes a request that was given up for good. Throws `admin.not_found`. */
+  dropDeadLetter(sequence: number): Promise<DeadLetterRef>;
 
   /** Events from now on. Ends with the client; a reader that falls far behind misses the oldest. */
   events(options?: EventOptions): AsyncIterableIterator<TroupeEvent, undefined>;
@@ -198,6 +209,19 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
         );
       }
       await call('hosts', 'scale', { host: parseHostName(host), slots });
+    },
+    async deadLetters({ count, model } = {}) {
+      const answer = await call('dead', 'list', {
+        ...(count === undefined ? {} : { count }),
+        ...(model === undefined ? {} : { model: parseModelName(model) }),
+      });
+      return parseDeadLetters(answer);
+    },
+    async replayDeadLetter(sequence) {
+      return parseDeadLetterRef(await call('dead', 'replay', { sequence }), 'dead.replay');
+    },
+    async dropDeadLetter(sequence) {
+      return parseDeadLetterRef(await call('dead', 'drop', { sequence }), 'dead.drop');
     },
     events(options = {}) {
       assertOpen();

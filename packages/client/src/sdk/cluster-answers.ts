@@ -6,6 +6,7 @@ import {
   TroupeError,
   type WorkerReport,
 } from '@troupe/shared';
+import type { DeadLetter } from '@troupe/shared/nats';
 
 /** A version in the list of models. */
 export interface VersionSummary {
@@ -50,6 +51,9 @@ export interface WorkerSummary extends WorkerReport {
   readonly host: string;
 }
 
+/** A dead letter that was replayed or dropped. */
+export type DeadLetterRef = Pick<DeadLetter, 'sequence' | 'model' | 'version' | 'requestId'>;
+
 /** What came of a registration. */
 export interface RegistrationAnswer {
   readonly model: string;
@@ -89,6 +93,17 @@ export function parseHosts(answer: unknown): HostSummary[] {
 
 export function parseWorkers(answer: unknown): WorkerSummary[] {
   return listIn(answer, 'workers.list', 'workers') as WorkerSummary[];
+}
+
+export function parseDeadLetters(answer: unknown): DeadLetter[] {
+  return listIn(answer, 'dead.list', 'letters') as DeadLetter[];
+}
+
+export function parseDeadLetterRef(answer: unknown, call: string): DeadLetterRef {
+  const { sequence, model, version, requestId } = objectOf(answer, call);
+  if (typeof sequence !== 'number' || typeof model !== 'string' || typeof version !== 'number')
+    throw malformed(call);
+  return { sequence, model, version, requestId: String(requestId) };
 }
 
 export function parseRegistration(answer: unknown): RegistrationAnswer {

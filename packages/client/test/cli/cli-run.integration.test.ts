@@ -189,6 +189,20 @@ describe('the command line with a cluster', () => {
       }),
       'workers.list': noted('workers.list', { workers: [{ host: 'host-1', ...worker }] }),
       'hosts.scale': noted('hosts.scale', {}),
+      'dead.list': noted('dead.list', {
+        letters: [
+          {
+            ...{ sequence: 12, model: 'ints', version: 1, at: '2026-11-20T10:11:12.345Z', requestId: 'r' },
+            ...{ reason: 'request.poison', text: 'the request ended 3 runners', sizeBytes: 4_096 },
+          },
+        ],
+      }),
+      'dead.replay': async (args) => {
+        if (args.sequence !== 12) throw new TroupeError('admin.not_found', 'there is no dead letter');
+        calls.push(['dead.replay', args]);
+        return { ...args, model: 'ints', version: 1, requestId: 'r', replayed: true };
+      },
+      'dead.drop': async (args) => ({ ...args, model: 'ints', version: 1, requestId: 'r', dropped: true }),
     });
   });
   after(async () => {
@@ -353,6 +367,33 @@ describe('the command line with a cluster', () => {
       'models.delete',
       'models.delete',
       'hosts.scale',
+    ]);
+  });
+
+  it('dead lists what was given up, and says what was replayed and dropped', async () => {
+    calls.length = 0;
+    const list = await on('dead', 'list', '--model', 'ints', '--count', '5');
+    expect(list).to.include({ code: 0, err: '' });
+    expect(list.out.replace(/\s+/g, ' ')).to.include(
+      '12 2026-11-20 10:11:12Z ints v1 4.1 kB request.poison: the request ended',
+    );
+    for (const line of list.out.split('\n')) expect(line.length, line).to.be.at.most(80);
+    const json = await on('dead', 'list', '--json');
+    expect(JSON.parse(json.out)).to.have.nested.property('letters[0].sequence', 12);
+    expect((await on('dead', 'replay', '12')).out).to.equal(
+      'dead letter 12 was sent to ints version 1 once more\n',
+    );
+    expect((await on('dead', 'drop', '12', '--json')).out).to.equal(
+      '{"sequence":12,"model":"ints","version":1,"requestId":"r","dropped":true}\n',
+    );
+    const missing = await on('dead', 'replay', '13');
+    expect(missing).to.include({ code: 1, out: '' });
+    expect(missing.err).to.include('[admin.not_found]');
+    expect((await on('dead', 'drop', 'all')).code).to.equal(2);
+    expect(calls).to.deep.equal([
+      ['dead.list', { count: 5, model: 'ints' }],
+      ['dead.list', { count: 20 }],
+      ['dead.replay', { sequence: 12 }],
     ]);
   });
 

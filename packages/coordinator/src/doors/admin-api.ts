@@ -15,9 +15,12 @@ import {
 import {
   type AdminArguments,
   type AdminEndpoint,
+  dropDeadLetter,
+  listDeadLetters,
   type NatsLink,
   publishEvent,
   recentEvents,
+  replayDeadLetter,
 } from '@troupe/shared/nats';
 import { type RoutingTable, unknownModel } from '../data/routing-table.js';
 import * as read from './admin-arguments.js';
@@ -45,7 +48,12 @@ const listedWaitMs = 3_000;
 
 /** Every verb of the admin API. */
 export function createAdminEndpoints(options: AdminOptions): AdminEndpoint[] {
-  return [...modelEndpoints(options), ...hostEndpoints(options), ...recordEndpoints(options)];
+  return [
+    ...modelEndpoints(options),
+    ...hostEndpoints(options),
+    ...deadEndpoints(options),
+    ...recordEndpoints(options),
+  ];
 }
 
 /** One verb, its arguments read before it is called. */
@@ -256,6 +264,37 @@ function hostEndpoints(options: AdminOptions): AdminEndpoint[] {
         return { host, slots };
       },
     ),
+  ];
+}
+
+function deadEndpoints(options: AdminOptions): AdminEndpoint[] {
+  const { link, table } = options;
+  const tell = teller(options);
+  const sequence = read.integer(1, Number.MAX_SAFE_INTEGER);
+  return [
+    endpoint(
+      'dead.list',
+      { count: read.optional(read.integer(1, 10_000)), model: read.optional(read.modelName) },
+      async ({ count, model }) => ({ letters: await listDeadLetters(link, count ?? 100, model) }),
+    ),
+
+    endpoint('dead.replay', { sequence }, async (args) => {
+      const letter = await replayDeadLetter(link, args.sequence, (model, version) => {
+        table.pick(model, { version });
+      });
+      const { model, version } = letter;
+      const text = `dead letter ${args.sequence} was sent to version ${version} of model ${model} once more`;
+      tell(EventKind.RequestReplayed, text, { ...args, ...letter });
+      return { ...args, ...letter, replayed: true };
+    }),
+
+    endpoint('dead.drop', { sequence }, async (args) => {
+      const letter = await dropDeadLetter(link, args.sequence);
+      const { model, version } = letter;
+      const text = `dead letter ${args.sequence} of version ${version} of model ${model} was dropped`;
+      tell(EventKind.RequestDropped, text, { ...args, ...letter });
+      return { ...args, ...letter, dropped: true };
+    }),
   ];
 }
 

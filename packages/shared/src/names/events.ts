@@ -20,6 +20,9 @@ export const EventKind = {
   RouteChanged: 'route.changed',
   RequestStrike: 'request.strike',
   RequestDead: 'request.dead',
+  /** An admin sent a dead letter once more, or threw it away. */
+  RequestReplayed: 'request.replayed',
+  RequestDropped: 'request.dropped',
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 

@@ -33,6 +33,7 @@ export interface Subjects {
   readonly eventStream: string;
   readonly deadStream: string;
   dead(model: string, version: number): string;
+  deadOfModel(model: string): string;
   readonly deadAll: string;
   readonly routesBucket: string;
   readonly artifactsBucket: string;
@@ -64,6 +65,7 @@ export function createSubjects(namespace: string): Subjects {
     eventStream: `${upper}_EVENTS`,
     deadStream: `${upper}_DEAD`,
     dead: (model, version) => `${namespace}.dead.${model}.${version}`,
+    deadOfModel: (model) => `${namespace}.dead.${model}.*`,
     deadAll: `${namespace}.dead.>`,
     routesBucket: `${upper}_ROUTES`,
     artifactsBucket: `${upper}_ARTIFACTS`,

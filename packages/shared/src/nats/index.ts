@@ -3,6 +3,7 @@ export { buildAckSubject, type MessageRef, parseAckSubject } from './ack-subject
 export { type AdminArguments, type AdminEndpoint, callAdmin, serveAdmin } from './admin-rpc.js';
 export { type ArtifactStore, createArtifactStore } from './artifact-store.js';
 export { type CancelMessage, publishCancel, serveCancels, subscribeCancels } from './cancel.js';
+export { type DeadLetter, dropDeadLetter, listDeadLetters, replayDeadLetter } from './dead-letters.js';
 export { declareRecordStreams, publishEvent, recentEvents, watchEvents } from './events.js';
 export { sendHostCommand, serveHostCommands } from './host-rpc.js';
 export { answerIngress, type IngressRequest, serveIngress } from './ingress-door.js';
