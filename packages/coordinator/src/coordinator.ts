@@ -27,7 +27,12 @@ import {
   serveAdmin,
   watchEvents,
 } from '@troupe/shared/nats';
-import { connectRedis, createRedisLeaseStore, createRedisRegistryStore } from '@troupe/shared/redis';
+import {
+  connectRedis,
+  createRedisLeaseStore,
+  createRedisRegistryStore,
+  type RedisConnection,
+} from '@troupe/shared/redis';
 import { createLeaderLease, type LeaderLease } from './control/leader-lease.js';
 import { createReconcileLoop, type ReconcileLoop } from './control/reconcile-loop.js';
 import { startStrikeCounter } from './control/strike-counter.js';
@@ -35,6 +40,7 @@ import { openCancelDoor } from './data/cancel-door.js';
 import { createIngress } from './data/ingress.js';
 import { createRoutingTable } from './data/routing-table.js';
 import { createAdminEndpoints } from './doors/admin-api.js';
+import { createDoctorEndpoint } from './doors/doctor/doctor-endpoint.js';
 import { createRegistrar } from './doors/registration.js';
 import { readPackageVersion } from './package-version.js';
 
@@ -198,7 +204,7 @@ class CoordinatorProcess implements Coordinator {
 
     this.#assertOpen();
     this.#startControl(link, registry, leases, publisher);
-    await this.#openDoors(link, registry, leases, createRoutingTable(view));
+    await this.#openDoors(link, redis, registry, leases, createRoutingTable(view));
     await this.#waitForLeader(leases);
   }
 
@@ -262,6 +268,7 @@ class CoordinatorProcess implements Coordinator {
 
   async #openDoors(
     link: NatsLink,
+    redis: RedisConnection,
     registry: RegistryStore,
     leases: LeaseStore,
     table: ReturnType<typeof createRoutingTable>,
@@ -286,21 +293,16 @@ class CoordinatorProcess implements Coordinator {
       log,
     });
     const troupeVersion = readPackageVersion();
+    const cluster = { link, registry, leases, table, settings, owner: name, troupeVersion };
     const admin = await serveAdmin(
       link,
       {
         version: troupeVersion,
         description: 'Troupe: models, hosts, workers and events of an inference cluster',
-        endpoints: createAdminEndpoints({
-          link,
-          registry,
-          leases,
-          table,
-          registrar,
-          settings,
-          owner: name,
-          troupeVersion,
-        }),
+        endpoints: [
+          ...createAdminEndpoints({ ...cluster, registrar }),
+          createDoctorEndpoint({ ...cluster, redis }),
+        ],
       },
       (error, subject) => {
         const level = error.reason === 'internal.unexpected' ? 'error' : 'debug';
