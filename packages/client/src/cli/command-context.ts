@@ -38,6 +38,8 @@ export interface GlobalOptions {
 export interface CommandContext {
   readonly json: boolean;
   readonly signal: AbortSignal;
+  /** Flags, with a blank before each, that lead another command to the same cluster. Never with a password. */
+  readonly clusterFlags: string;
   /** The bytes of a file, or of standard input where the path is `-`. */
   read(path: string): Promise<Uint8Array>;
   /** Connects, runs, and closes whatever came of it. */
@@ -60,6 +62,7 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
   return {
     json,
     signal,
+    clusterFlags: flagsOf(options),
     async read(path) {
       if (path !== '-') return readSource(path);
       const { stdin } = streams;
@@ -95,6 +98,11 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
         ...(colors ? { emphasize: (text: string) => styleText('bold', text) } : {}),
       }),
   };
+}
+
+function flagsOf({ nats, namespace }: GlobalOptions): string {
+  const address = nats === undefined || nats.includes('@') ? '' : ` --nats ${nats}`;
+  return `${address}${namespace === undefined ? '' : ` --namespace ${namespace}`}`;
 }
 
 /** Says on standard error what went wrong: a line for people, or one JSON object. */

@@ -19,6 +19,17 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** Ends a command with an exit code after it has said why itself. */
+export class AlreadyTold extends Error {
+  override readonly name = 'AlreadyTold';
+  readonly exitCode: ExitCode;
+
+  constructor(exitCode: ExitCode) {
+    super(`exit ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
 const unreached: readonly ErrorReason[] = ['nats.unreachable', 'nats.no_jetstream', 'cluster.absent'];
 
 export function exitCodeOf(error: unknown): ExitCode {

@@ -62,6 +62,7 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     .description('register a version of a model and wait until it serves')
     .argument('<file>', 'ONNX model')
     .option('--name <name>', "model name (default: the file's)")
+    .option('--config <file>', 'JSON file: maxBatchSize, maxDelayMs, replicas, limits, golden; flags win')
     .option('--golden <file>', 'JSON file of cases that every device must pass first')
     .option('--max-batch <rows>', 'rows of one run; 1 turns batching off', integer(1))
     .option('--max-delay-ms <ms>', 'how long a request may wait for company', integer(0))

@@ -1,7 +1,7 @@
 /** One run of the command line: arguments in, exit code out, errors told once. Ends no process. */
 import { CommanderError } from 'commander';
 import { type CliStreams, reportError } from './command-context.js';
-import { ExitCode, exitCodeOf, UsageError } from './exit-code.js';
+import { AlreadyTold, ExitCode, exitCodeOf, UsageError } from './exit-code.js';
 import { createProgram } from './program.js';
 
 /** Runs a command line (without `node` and the script); resolves with the exit code and never rejects. */
@@ -23,6 +23,7 @@ export async function runCli(args: readonly string[], streams: CliStreams): Prom
       }
       return ExitCode.Usage;
     }
+    if (thrown instanceof AlreadyTold) return thrown.exitCode;
     reportError(streams.stderr, json, thrown);
     return exitCodeOf(thrown);
   }

@@ -350,6 +350,57 @@ describe('the command line with a cluster', () => {
     expect((await on('models', 'push', file, '--golden', file)).code).to.equal(1);
   });
 
+  it('models push takes settings from a file, flags win, and prints what puts the version live', async () => {
+    const file = join(folder, 'pushed.onnx');
+    const config = join(folder, 'model.json');
+    const golden = [{ name: 'g', inputs: [], outputs: [] }];
+    writeFileSync(file, 'bytes');
+    writeFileSync(join(folder, 'cases.json'), JSON.stringify(golden));
+    const write = (settings: unknown) => writeFileSync(config, JSON.stringify(settings));
+    const push = (...args: string[]) => on('models', 'push', file, '--config', config, ...args);
+
+    calls.length = 0;
+    write({
+      maxBatchSize: 8,
+      maxDelayMs: 5,
+      replicas: 3,
+      limits: { runLimitMs: 500 },
+      golden: { cases: golden },
+    });
+    const first = await push('--max-batch', '4', '--replicas', '1');
+    expect(first.code, first.err).to.equal(0);
+    expect(first.out).to.include(`  npx troupe models label pushed stable 1 --nats ${cluster.url}\n`);
+    expect(calls[0]?.[1]).to.deep.include({
+      ...{ batching: { maxBatchSize: 4, maxDelayMs: 5 }, replicas: 1, limits: { runLimitMs: 500 }, golden },
+    });
+    for (const cases of [golden, 'cases.json']) {
+      write({ golden: cases });
+      calls.length = 0;
+      expect((await push()).code).to.equal(0);
+      expect(calls[0]?.[1])
+        .to.deep.include({ golden })
+        .and.not.have.any.keys('batching', 'replicas', 'limits');
+    }
+
+    const wrong: [settings: unknown, says: string][] = [
+      [{ replica: 8 }, '"replica" is no setting (did you mean replicas?)'],
+      [{ limits: { timeout: 8 } }, 'limits: "timeout" is no setting (known are runLimitMs, queueLimit)'],
+      [{ limits: 3 }, 'limits: an object with'],
+      [[], 'a JSON object of settings is wanted'],
+      [{ golden: {} }, 'holds no golden cases'],
+      [{ golden: 'none.json' }, 'there is no such file'],
+      [{ maxBatchSize: 'many' }, 'maxBatchSize is the string "many"'],
+    ];
+    calls.length = 0;
+    for (const [settings, says] of wrong) {
+      write(settings);
+      const { code, err } = await push();
+      expect(code, says).to.equal(1);
+      expect(err).to.include(says).and.to.include('[request.arguments]');
+    }
+    expect(calls).to.deep.equal([]);
+  });
+
   it('label, delete and scale say what they did', async () => {
     calls.length = 0;
     expect((await on('models', 'label', 'ints', 'canary', '2')).out).to.equal(

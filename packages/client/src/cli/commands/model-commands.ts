@@ -1,15 +1,15 @@
 /** `troupe models push|list|show|label|delete|retry`. */
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { type GoldenCase, parseModelName, TroupeError } from '@troupe/shared';
+import { parseModelName } from '@troupe/shared';
 import type { ModelDetails, ModelSummary } from '../../sdk/cluster-answers.js';
 import type { RegisteredModel, RegisterProgress } from '../../sdk/register-model.js';
 import type { CommandContext } from '../command-context.js';
 import { UsageError } from '../exit-code.js';
 import { formatBytes, showControls } from '../format-table.js';
-import { parseJsonText } from '../json-text.js';
+import { readGolden, readModelConfig } from '../model-config.js';
 
 export interface PushOptions {
+  readonly config?: string;
   readonly name?: string;
   readonly golden?: string;
   readonly maxBatch?: number;
@@ -19,9 +19,11 @@ export interface PushOptions {
 
 export async function pushModel(context: CommandContext, file: string, options: PushOptions): Promise<void> {
   const name = options.name ?? nameOfFile(file);
+  const config = options.config === undefined ? {} : await readModelConfig(options.config);
   const golden = options.golden === undefined ? undefined : await readGolden(options.golden);
   const registered = await context.withClient((client) =>
     client.registerModel({
+      ...config,
       name,
       file,
       ...(golden === undefined ? {} : { golden }),
@@ -31,7 +33,7 @@ export async function pushModel(context: CommandContext, file: string, options: 
       onProgress: createProgress(context, name),
     }),
   );
-  context.print(registered, () => pushText(registered));
+  context.print(registered, () => pushText(context, registered));
 }
 
 /** A file's name is the model's name, where it is one. */
@@ -48,25 +50,6 @@ export function nameOfFile(file: string): string {
     const suggestion = meant === '' ? '--name <name>' : `--name ${meant}`;
     throw new UsageError(`${(error as Error).message}; say which it is, for example: ${suggestion}`);
   }
-}
-
-/** A list of cases, alone or as `cases` of an object. */
-async function readGolden(path: string): Promise<GoldenCase[]> {
-  let content: unknown;
-  try {
-    content = parseJsonText(await readFile(path, 'utf8'));
-  } catch (error) {
-    const why =
-      (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (error as Error).message;
-    throw new TroupeError('request.arguments', `${path} cannot be read: ${why}`, { cause: error });
-  }
-  const cases =
-    typeof content === 'object' && content !== null && 'cases' in content ? content.cases : content;
-  if (Array.isArray(cases)) return cases as GoldenCase[];
-  throw new TroupeError(
-    'request.arguments',
-    `${path} holds no golden cases: a JSON array of cases is wanted`,
-  );
 }
 
 /** One line for each phase, and for each tenth of a long upload. */
@@ -90,14 +73,14 @@ function createProgress(context: CommandContext, name: string): (progress: Regis
   };
 }
 
-function pushText(registered: RegisteredModel): string {
+function pushText(context: CommandContext, registered: RegisteredModel): string {
   const { model, version, created, label, digest, sizeBytes } = registered;
   const what = created ? 'is registered' : 'was registered before';
-  const serves =
-    label === undefined
-      ? `; it bears no label: troupe models label ${model} stable ${version} routes requests to it`
-      : `, label ${label}`;
-  return `${model} version ${version} ${what}${serves}\n${formatBytes(sizeBytes)}, sha256 ${digest}\n`;
+  const head = `${model} version ${version} ${what}${label === undefined ? '' : `, label ${label}`}\n`;
+  const facts = `${formatBytes(sizeBytes)}, sha256 ${digest}\n`;
+  if (label !== undefined) return `${head}${facts}`;
+  const command = `npx troupe models label ${model} stable ${version}${context.clusterFlags}`;
+  return `${head}${facts}No label names it, so it is not served yet. This puts it live:\n  ${command}\n`;
 }
 
 export async function listModels(context: CommandContext): Promise<void> {
