@@ -1,5 +1,12 @@
 /** Client SDK of Troupe. */
-export { ErrorClass, type ErrorReason, type EventKind, TroupeError, type TroupeEvent } from '@troupe/shared';
+export {
+  ErrorClass,
+  type ErrorReason,
+  type EventKind,
+  type Finding,
+  TroupeError,
+  type TroupeEvent,
+} from '@troupe/shared';
 export type { DeadLetter } from '@troupe/shared/nats';
 export type { TroupeClient } from './sdk/client.js';
 export type {
@@ -12,6 +19,7 @@ export type {
 } from './sdk/cluster-answers.js';
 export { connect } from './sdk/connect.js';
 export type { ConnectOptions } from './sdk/connect-options.js';
+export type { DoctorReport } from './sdk/doctor.js';
 export type { EventOptions } from './sdk/event-feed.js';
 export type { InferOptions } from './sdk/infer-options.js';
 export type { InferResult, OutputTensor } from './sdk/infer-result.js';

@@ -4,6 +4,7 @@ import { styleText } from 'node:util';
 import { asTroupeError, TroupeError } from '@troupe/shared';
 import type { TroupeClient } from '../sdk/client.js';
 import { connect } from '../sdk/connect.js';
+import type { ConnectOptions } from '../sdk/connect-options.js';
 import { UsageError } from './exit-code.js';
 import { formatTable, plainWidth, showControls } from './format-table.js';
 import { formatJsonText } from './json-text.js';
@@ -38,6 +39,8 @@ export interface GlobalOptions {
 export interface CommandContext {
   readonly json: boolean;
   readonly signal: AbortSignal;
+  /** Where the options of the command line lead; for what connects in its own way. */
+  readonly connectOptions: ConnectOptions;
   /** Flags, with a blank before each, that lead another command to the same cluster. Never with a password. */
   readonly clusterFlags: string;
   /** The bytes of a file, or of standard input where the path is `-`. */
@@ -59,9 +62,15 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
   const json = options.json === true;
   const { stdout, stderr, signal } = streams;
   const colors = stdout.isTTY === true && stdout.hasColors?.() === true;
+  const connectOptions: ConnectOptions = {
+    name: 'troupe-cli',
+    ...(options.nats === undefined ? {} : { servers: options.nats }),
+    ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+  };
   return {
     json,
     signal,
+    connectOptions,
     clusterFlags: flagsOf(options),
     async read(path) {
       if (path !== '-') return readSource(path);
@@ -70,11 +79,7 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
       return readAll(stdin, signal);
     },
     async withClient(run) {
-      const client = await connect({
-        name: 'troupe-cli',
-        ...(options.nats === undefined ? {} : { servers: options.nats }),
-        ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
-      });
+      const client = await connect(connectOptions);
       // A turn later: what listens to the signal itself tells the cluster first that its request is cancelled.
       const stop = () => setImmediate(() => void client.close());
       signal.addEventListener('abort', stop, { once: true });

@@ -15,6 +15,7 @@ import {
   showEvents,
 } from './commands/cluster-commands.js';
 import { type DeadListOptions, dropDead, listDead, replayDead } from './commands/dead-commands.js';
+import { examine } from './commands/doctor-command.js';
 import { type InferCommandOptions, inferModel } from './commands/infer-command.js';
 import {
   deleteModel,
@@ -127,6 +128,10 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     .argument('<host>')
     .argument('<slots>', '', integer(0))
     .action(action<[string, number, object]>(scaleHost));
+  program
+    .command('doctor')
+    .description('examine servers and cluster, and say how to mend what is found')
+    .action(action<[object]>(examine));
   program
     .command('events')
     .description('what happened lately')

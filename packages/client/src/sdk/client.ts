@@ -35,6 +35,7 @@ import {
   parseWorkers,
   type WorkerSummary,
 } from './cluster-answers.js';
+import { type DoctorReport, examineLink } from './doctor.js';
 import { createEventFeed, type EventOptions, matcherOf } from './event-feed.js';
 import type { InferOptions } from './infer-options.js';
 import { inferOnce } from './infer-request.js';
@@ -76,6 +77,8 @@ export interface TroupeClient extends AsyncDisposable {
   /** Has a condemned version tried again. */
   retryModel(model: string, version: number): Promise<void>;
 
+  /** Examines the cluster, its servers and the way to them; says how to mend what is found. */
+  doctor(): Promise<DoctorReport>;
   hosts(): Promise<HostSummary[]>;
   workers(): Promise<WorkerSummary[]>;
   /** Sets the slots of a host; workers that have no room any more drain. */
@@ -194,6 +197,10 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
     },
     async retryModel(model, version) {
       await call('models', 'retry', { model: parseModelName(model), version: parseVersion(version) });
+    },
+    async doctor() {
+      assertOpen();
+      return whileOpen(examineLink(link, link.servers));
     },
     async hosts() {
       return parseHosts(await call('hosts', 'list'));

@@ -1,5 +1,5 @@
 /** `connect()`: from options to a client, with errors that say which address was tried and where it came from. */
-import { readEnvironment, TroupeError } from '@troupe/shared';
+import { type Environment, readEnvironment, TroupeError } from '@troupe/shared';
 import {
   callAdmin,
   connectNats,
@@ -28,7 +28,7 @@ import {
  */
 export async function connect(options: ConnectOptions = {}): Promise<TroupeClient> {
   const environment = readEnvironment();
-  const checked = checkConnectOptions(resolveConnectOptions(options, environment, process.cwd()));
+  const checked = resolveConnection(options, environment);
   const link = await openLink(checked);
   let view: RoutingView | undefined;
   try {
@@ -43,7 +43,16 @@ export async function connect(options: ConnectOptions = {}): Promise<TroupeClien
   }
 }
 
-async function openLink(options: CheckedConnectOptions): Promise<NatsLink> {
+/** Options as given to those that travel inside, with what environment and files add. Throws `config.invalid`. */
+export function resolveConnection(
+  options: ConnectOptions,
+  environment: Environment = readEnvironment(),
+): CheckedConnectOptions {
+  return checkConnectOptions(resolveConnectOptions(options, environment, process.cwd()));
+}
+
+/** Opens the link alone; whether a Troupe is behind it is not looked at. */
+export async function openLink(options: CheckedConnectOptions): Promise<NatsLink> {
   const { servers, name, namespace, connectTimeoutMs } = options;
   try {
     return await connectNats({ servers, name, namespace, connectTimeoutMs });

@@ -1,0 +1,99 @@
+/**
+ * The examination of a cluster as a client makes it: first what it sees itself on its way to NATS, then what a
+ * coordinator answers to `cluster.doctor`. Used by `client.doctor()` and `examine-cluster.ts`; reads, changes nothing.
+ */
+import { asTroupeError, type Finding, TroupeError } from '@troupe/shared';
+import {
+  callAdmin,
+  type NatsLink,
+  natsRoundTripMs,
+  readJetStream,
+  readNatsServer,
+} from '@troupe/shared/nats';
+
+/** What was found. */
+export interface DoctorReport {
+  /** Whether a coordinator answered; without one there are only the findings of this client. */
+  readonly reached: boolean;
+  readonly findings: readonly Finding[];
+}
+
+/** A coordinator bounds each of its checks by 5 s and makes them side by side. */
+const answerLimitMs = 10_000;
+/** From here on the way itself is most of what a request to a small model takes. */
+const slowRoundTripMs = 50;
+
+/** Examines over an open link. `address` is how the findings name it. */
+export async function examineLink(link: NatsLink, address: string): Promise<DoctorReport> {
+  const findings: Finding[] = [
+    { check: 'client.address', state: 'ok', found: `${address}, namespace ${link.subjects.namespace}` },
+    await checkRoundTrip(link),
+    await checkJetStream(link),
+  ];
+  try {
+    const answer = await callAdmin(link, 'cluster', 'doctor', {}, { timeoutMs: answerLimitMs });
+    return { reached: true, findings: [...findings, ...parseFindings(answer)] };
+  } catch (thrown) {
+    const error = asTroupeError(thrown, 'nats.failed');
+    const absent = error.reason === 'cluster.absent';
+    const finding: Finding = {
+      check: 'client.coordinator',
+      state: 'fault',
+      found: error.message,
+      advice: absent
+        ? "see 'troupe doctor --namespace <name>' where the cluster has another namespace"
+        : "look at the coordinators' logs; an older coordinator does not know this call",
+    };
+    return { reached: !absent, findings: [...findings, finding] };
+  }
+}
+
+async function checkRoundTrip(link: NatsLink): Promise<Finding> {
+  const check = 'client.round_trip';
+  try {
+    // The first one may find the connection's buffers cold; the better of the two is the way itself.
+    const ms = Math.min(await natsRoundTripMs(link), await natsRoundTripMs(link));
+    const found = `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms to NATS and back`;
+    return ms < slowRoundTripMs
+      ? { check, state: 'ok', found }
+      : {
+          check,
+          state: 'warning',
+          found,
+          advice: 'every request takes at least that: run clients nearer to NATS',
+        };
+  } catch (thrown) {
+    return failed(check, thrown, 'the connection was cut: ask again');
+  }
+}
+
+async function checkJetStream(link: NatsLink): Promise<Finding> {
+  const check = 'client.jetstream';
+  try {
+    const { streamCount } = await readJetStream(link);
+    const { version } = readNatsServer(link);
+    const found = `nats-server ${version}, JetStream answers (streams: ${streamCount})`;
+    return { check, state: 'ok', found };
+  } catch (thrown) {
+    return failed(check, thrown, 'let the account use JetStream ($JS.API.>)');
+  }
+}
+
+function failed(check: string, thrown: unknown, advice: string): Finding {
+  return { check, state: 'fault', found: asTroupeError(thrown, 'nats.failed').message, advice };
+}
+
+function parseFindings(answer: unknown): Finding[] {
+  const { findings } = (answer ?? {}) as { findings?: unknown };
+  const well =
+    Array.isArray(findings) &&
+    findings.every(
+      (one: Partial<Finding> | null) =>
+        typeof one?.check === 'string' && typeof one.state === 'string' && typeof one.found === 'string',
+    );
+  if (well) return findings as Finding[];
+  throw new TroupeError(
+    'answer.malformed',
+    "the cluster's answer to cluster.doctor is not what this client knows: are both of one version?",
+  );
+}
