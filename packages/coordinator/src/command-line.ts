@@ -1,13 +1,14 @@
-/** The coordinator's command line: flags over environment over defaults. Pure but for the environment that it is given. */
+/** The coordinator's command line. Pure; what the settings come to is for `resolveConfiguration`. */
 import { hostname } from 'node:os';
-import { asTroupeError, type Environment, parseHostName } from '@troupe/shared';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { asTroupeError, parseHostName, settingCatalogue } from '@troupe/shared';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
 /** What the coordinator is started with. */
 export interface CoordinatorArguments {
   readonly name: string;
-  readonly natsUrl: string;
-  readonly redisUrl: string;
+  readonly printConfig: boolean;
+  /** Settings given as flags, by key. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
 }
 
 /** The command line is wrong, or asked for help: what to exit with. The text was printed already. */
@@ -39,31 +40,26 @@ function parseName(value: string): string {
 }
 
 /** Reads the arguments behind the program's name. Throws `CommandLineExit` with 2 for wrong usage, 0 for help. */
-export function readCoordinatorArguments(
-  args: readonly string[],
-  environment: Pick<Environment, 'natsUrl' | 'redisUrl'>,
-): CoordinatorArguments {
+export function readCoordinatorArguments(args: readonly string[]): CoordinatorArguments {
   const command = new Command('troupe-coordinator')
     .description('A coordinator of Troupe: registry, placement, routing and doors')
     .option('--name <name>', 'name in the cluster (default: machine and process id)', parseName)
-    .option(
-      '--nats <url>',
-      'NATS server (environment: NATS_URL)',
-      environment.natsUrl ?? 'nats://127.0.0.1:4222',
-    )
-    .option(
-      '--redis <url>',
-      'Redis server (environment: REDIS_URL)',
-      environment.redisUrl ?? 'redis://127.0.0.1:6379',
-    )
-    .allowExcessArguments(false)
-    .exitOverride();
+    .option('--print-config', 'print the settings and where each came from, and end');
+  const settings = settingCatalogue.flatMap(({ key, env, flag, text }) =>
+    flag === undefined ? [] : [{ key, option: new Option(flag, `${text} (environment: ${env})`) }],
+  );
+  for (const { option } of settings) command.addOption(option);
+  command.allowExcessArguments(false).exitOverride();
   try {
     command.parse([...args], { from: 'user' });
   } catch (thrown) {
     if (thrown instanceof CommanderError) throw new CommandLineExit(thrown.exitCode === 0 ? 0 : 2);
     throw thrown;
   }
-  const options = command.opts<{ name?: string; nats: string; redis: string }>();
-  return { name: options.name ?? defaultCoordinatorName(), natsUrl: options.nats, redisUrl: options.redis };
+  const options = command.opts<Record<string, string | undefined> & { printConfig?: true }>();
+  return {
+    name: options['name'] ?? defaultCoordinatorName(),
+    printConfig: options.printConfig === true,
+    flags: Object.fromEntries(settings.map(({ key, option }) => [key, options[option.attributeName()]])),
+  };
 }

@@ -11,6 +11,7 @@ import {
   EventKind,
   type LeaseStore,
   type Log,
+  type NatsAccess,
   type RegistryStore,
   TroupeError,
   waitForServer,
@@ -48,7 +49,10 @@ export interface CoordinatorOptions {
   /** Name in the cluster; no two coordinators may share one. */
   readonly name: string;
   readonly natsUrl: string;
+  readonly natsAccess?: NatsAccess;
   readonly redisUrl: string;
+  /** Path of the authority's certificate, for `rediss://`. */
+  readonly redisCaFile?: string;
   readonly settings: ClusterSettings;
   readonly log: Log;
   /** How long open requests of the doors may take at the end, in milliseconds. Default 5,000. */
@@ -151,12 +155,13 @@ class CoordinatorProcess implements Coordinator {
   }
 
   async #open(): Promise<void> {
-    const { name, natsUrl, redisUrl, settings, log } = this.#options;
+    const { name, natsAccess, natsUrl, redisCaFile, redisUrl, settings, log } = this.#options;
     const { signal } = this.#leaving;
     const link = await waitForServer(
       () =>
         connectNats({
           servers: natsUrl,
+          ...(natsAccess === undefined ? {} : { access: natsAccess }),
           name: `troupe coordinator ${name}`,
           namespace: settings.namespace,
           signal,
@@ -172,6 +177,7 @@ class CoordinatorProcess implements Coordinator {
       () =>
         connectRedis({
           url: redisUrl,
+          ...(redisCaFile === undefined ? {} : { caFile: redisCaFile }),
           namespace: settings.namespace,
           // Below ttl/3, so that a renewal is over before the next one is due.
           commandTimeoutMs: Math.max(50, Math.floor((settings.leaseTtlMs / 3) * 0.9)),

@@ -4,7 +4,7 @@
  * standard error), 2 wrong usage, 130 ended at once by a second Ctrl-C.
  */
 import { closeSync, writeSync } from 'node:fs';
-import { asTroupeError, createLog, readEnvironment } from '@troupe/shared';
+import { asTroupeError, createLog, resolveConfiguration } from '@troupe/shared';
 import { CommandLineExit, readCoordinatorArguments } from './command-line.js';
 import { createCoordinator } from './coordinator.js';
 
@@ -39,10 +39,23 @@ function onStopSignals(stop: (signal: NodeJS.Signals) => void): () => void {
 }
 
 async function main(): Promise<number> {
-  const environment = readEnvironment();
-  const args = readCoordinatorArguments(process.argv.slice(2), environment);
-  const log = createLog('troupe-coordinator', environment.logLevel ?? 'info');
-  const coordinator = createCoordinator({ ...args, settings: environment.cluster, log });
+  const { name, flags, printConfig } = readCoordinatorArguments(process.argv.slice(2));
+  const configuration = resolveConfiguration({ flags, folder: process.cwd() });
+  if (printConfig) {
+    process.stdout.write(`${configuration.describe()}\n`);
+    return 0;
+  }
+  const { natsUrl, natsAccess, redisUrl, redisCaFile, cluster, readyFd } = configuration;
+  const log = createLog('troupe-coordinator', configuration.logLevel ?? 'info');
+  const coordinator = createCoordinator({
+    name,
+    natsUrl,
+    natsAccess,
+    redisUrl,
+    ...(redisCaFile === undefined ? {} : { redisCaFile }),
+    settings: cluster,
+    log,
+  });
   let stopping = false;
   const release = onStopSignals((signal) => {
     stopping = true;
@@ -52,7 +65,7 @@ async function main(): Promise<number> {
   try {
     try {
       await coordinator.start();
-      tellReady(environment.readyFd);
+      tellReady(readyFd);
     } catch (thrown) {
       // A stop in the middle of the start is no failure of it.
       if (!stopping) throw thrown;

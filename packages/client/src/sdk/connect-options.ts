@@ -3,6 +3,7 @@ import {
   defaultNamespace,
   defaults,
   type Environment,
+  type NatsAccess,
   nearestName,
   parseNamespace,
   quoteName,
@@ -23,6 +24,16 @@ export interface ConnectOptions {
   readonly connectTimeoutMs?: number;
   /** Name of the connection, as NATS lists it. Default `troupe-client`. */
   readonly name?: string;
+  /** User of NATS. Default `NATS_USER`, or what stands in the address. */
+  readonly user?: string;
+  /** The user's password. Default `NATS_PASSWORD`. */
+  readonly pass?: string;
+  /** Token of NATS, instead of a user. Default `NATS_TOKEN`. */
+  readonly token?: string;
+  /** Path of a NATS credentials file, instead of a user. Default `NATS_CREDS`. */
+  readonly credsFile?: string;
+  /** Path of the PEM file with the authority of NATS' certificate; asks for TLS. Default `NATS_CA`. */
+  readonly caFile?: string;
 }
 
 /** With defaults; values are not checked yet. */
@@ -33,6 +44,7 @@ export interface ResolvedConnectOptions {
   readonly namespace: string;
   readonly connectTimeoutMs: number;
   readonly name: string;
+  readonly access: NatsAccess;
 }
 
 /** Checked: what travels inside. */
@@ -42,14 +54,52 @@ export interface CheckedConnectOptions {
   readonly namespace: string;
   readonly connectTimeoutMs: number;
   readonly name: string;
+  readonly access: NatsAccess;
 }
 
-const optionNames = ['servers', 'namespace', 'connectTimeoutMs', 'name'];
+const accessNames = ['user', 'pass', 'token', 'credsFile', 'caFile'] as const;
+const optionNames = ['servers', 'namespace', 'connectTimeoutMs', 'name', ...accessNames];
+
+/** Credentials among the options go before those of the environment as a whole: two halves make no login. */
+function resolveAccess(options: ConnectOptions, environment: NatsAccess): NatsAccess {
+  const { user, pass, token, credsFile } = options;
+  const given = user ?? pass ?? token ?? credsFile;
+  const caFile = options.caFile ?? environment.caFile;
+  const access =
+    given === undefined
+      ? environment
+      : {
+          ...(user === undefined ? {} : { user }),
+          ...(pass === undefined ? {} : { password: pass }),
+          ...(token === undefined ? {} : { token }),
+          ...(credsFile === undefined ? {} : { credsFile }),
+        };
+  return { ...access, ...(caFile === undefined ? {} : { caFile }) };
+}
+
+/** The values are never quoted: they are secrets. */
+function checkAccess(access: NatsAccess): NatsAccess {
+  const { user, password, token, credsFile, caFile } = access;
+  for (const value of [user, password, token, credsFile, caFile]) {
+    if (value === undefined || (typeof value === 'string' && value !== '')) continue;
+    throw new TroupeError('config.invalid', `${accessNames.join(', ')} are texts that are not empty`);
+  }
+  if (password !== undefined && user === undefined) {
+    throw new TroupeError('config.invalid', 'pass is given, but no user');
+  }
+  if ([user, token, credsFile].filter((value) => value !== undefined).length > 1) {
+    throw new TroupeError(
+      'config.invalid',
+      'give user and pass, or token, or credsFile, not several of them',
+    );
+  }
+  return access;
+}
 
 /** Fills in what was not given. */
 export function resolveConnectOptions(
   options: ConnectOptions,
-  environment: Pick<Environment, 'natsUrl' | 'cluster'>,
+  environment: Pick<Environment, 'natsUrl' | 'natsAccess' | 'cluster'>,
   directory: string,
 ): ResolvedConnectOptions {
   assertOptionNames('connect', options, optionNames);
@@ -67,6 +117,7 @@ export function resolveConnectOptions(
     namespace: options.namespace ?? fallback,
     connectTimeoutMs: options.connectTimeoutMs ?? defaults.connectTimeoutMs,
     name: options.name ?? 'troupe-client',
+    access: resolveAccess(options, environment.natsAccess),
   };
 }
 
@@ -88,6 +139,7 @@ export function checkConnectOptions(options: ResolvedConnectOptions): CheckedCon
     namespace: parseNamespace(options.namespace),
     connectTimeoutMs,
     name,
+    access: checkAccess(options.access),
   };
 }
 

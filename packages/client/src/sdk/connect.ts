@@ -53,9 +53,9 @@ export function resolveConnection(
 
 /** Opens the link alone; whether a Troupe is behind it is not looked at. */
 export async function openLink(options: CheckedConnectOptions): Promise<NatsLink> {
-  const { servers, name, namespace, connectTimeoutMs } = options;
+  const { servers, name, namespace, connectTimeoutMs, access } = options;
   try {
-    return await connectNats({ servers, name, namespace, connectTimeoutMs });
+    return await connectNats({ servers, name, namespace, connectTimeoutMs, access });
   } catch (error) {
     throw explain(error, options);
   }

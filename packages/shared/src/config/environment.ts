@@ -2,14 +2,22 @@
  * The only reader of `process.env`, and the catalogue of environment names. Configuration faults throw
  * `config.invalid` with field, value and environment name; nothing is clamped.
  */
+import { resolve } from 'node:path';
 import { TroupeError } from '../errors/troupe-error.js';
 import { defaultNamespace, parseNamespace, quoteName } from '../names/namespace.js';
 import { defaults } from './defaults.js';
+import type { NatsAccess } from './server-access.js';
 
 /** Environment names that Troupe reads. */
 export const EnvName = {
   NatsUrl: 'NATS_URL',
+  NatsUser: 'NATS_USER',
+  NatsPassword: 'NATS_PASSWORD',
+  NatsToken: 'NATS_TOKEN',
+  NatsCreds: 'NATS_CREDS',
+  NatsCa: 'NATS_CA',
   RedisUrl: 'REDIS_URL',
+  RedisCa: 'REDIS_CA',
   Namespace: 'TROUPE_NAMESPACE',
   LogLevel: 'TROUPE_LOG_LEVEL',
   ReadyFd: 'TROUPE_READY_FD',
@@ -45,23 +53,36 @@ export interface ClusterSettings {
 /** What a process reads from its environment. */
 export interface Environment {
   readonly natsUrl: string | undefined;
+  readonly natsAccess: NatsAccess;
   readonly redisUrl: string | undefined;
+  readonly redisCaFile: string | undefined;
   readonly logLevel: string | undefined;
   /** File descriptor on which readiness is told to a supervisor by the line `ready`. */
   readonly readyFd: number | undefined;
   readonly cluster: ClusterSettings;
 }
 
-type Variables = Readonly<Record<string, string | undefined>>;
+/** Names and texts, as a process has them in its environment. */
+export type Variables = Readonly<Record<string, string | undefined>>;
 
-function readInteger(variables: Variables, name: string, fallback: number, min: number, max: number): number {
+/** How a message calls a setting: by its environment name, or by where its value really came from. */
+export type NameSource = (name: string) => string;
+
+function readInteger(
+  variables: Variables,
+  name: string,
+  fallback: number,
+  min: number,
+  max: number,
+  call: NameSource,
+): number {
   const text = variables[name];
   if (text === undefined || text === '') return fallback;
   const value = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min && value <= max) return value;
   throw new TroupeError(
     'config.invalid',
-    `${name}=${quoteName(text)} is not allowed: a whole number from ${min} to ${max}`,
+    `${call(name)}=${quoteName(text)} is not allowed: a whole number from ${min} to ${max}`,
   );
 }
 
@@ -70,20 +91,70 @@ function readText(variables: Variables, name: string): string | undefined {
   return text === undefined || text === '' ? undefined : text;
 }
 
+/** Absolute: runners are told it, too. */
+function readPath(variables: Variables, name: string): string | undefined {
+  const path = readText(variables, name);
+  return path === undefined ? undefined : resolve(path);
+}
+
+/** Leaves out what is not set: it travels to runners and into options. */
+function readNatsAccess(variables: Variables, call: NameSource): NatsAccess {
+  const user = readText(variables, EnvName.NatsUser);
+  const password = readText(variables, EnvName.NatsPassword);
+  const token = readText(variables, EnvName.NatsToken);
+  const credsFile = readPath(variables, EnvName.NatsCreds);
+  const caFile = readPath(variables, EnvName.NatsCa);
+  if (password !== undefined && user === undefined) {
+    throw new TroupeError(
+      'config.invalid',
+      `${call(EnvName.NatsPassword)} is given, but no user (${EnvName.NatsUser})`,
+    );
+  }
+  const kinds = [
+    ...(user === undefined ? [] : [call(EnvName.NatsUser)]),
+    ...(token === undefined ? [] : [call(EnvName.NatsToken)]),
+    ...(credsFile === undefined ? [] : [call(EnvName.NatsCreds)]),
+  ];
+  if (kinds.length > 1) {
+    throw new TroupeError(
+      'config.invalid',
+      `${kinds.join(' and ')} are given: credentials for NATS are user and password, or a token, or a file`,
+    );
+  }
+  return {
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+    ...(token === undefined ? {} : { token }),
+    ...(credsFile === undefined ? {} : { credsFile }),
+    ...(caFile === undefined ? {} : { caFile }),
+  };
+}
+
+/** The process' own environment. */
+export function currentVariables(): Variables {
+  return process.env;
+}
+
 /** Reads and checks everything at once, so that a fault shows at start and not at first use. */
-export function readEnvironment(variables: Variables = process.env): Environment {
+export function readEnvironment(
+  variables: Variables = process.env,
+  call: NameSource = (name) => name,
+): Environment {
   const hour = 3_600_000;
-  const duration = (name: string, fallback: number, min = 1) =>
-    readInteger(variables, name, fallback, min, hour);
+  const integer = (name: string, fallback: number, min: number, max: number) =>
+    readInteger(variables, name, fallback, min, max, call);
+  const duration = (name: string, fallback: number, min = 1) => integer(name, fallback, min, hour);
   const readyFd = readText(variables, EnvName.ReadyFd);
   return {
     natsUrl: readText(variables, EnvName.NatsUrl),
+    natsAccess: readNatsAccess(variables, call),
     redisUrl: readText(variables, EnvName.RedisUrl),
+    redisCaFile: readPath(variables, EnvName.RedisCa),
     logLevel: readText(variables, EnvName.LogLevel),
-    readyFd: readyFd === undefined ? undefined : readInteger(variables, EnvName.ReadyFd, 3, 3, 255),
+    readyFd: readyFd === undefined ? undefined : integer(EnvName.ReadyFd, 3, 3, 255),
     cluster: {
       namespace: parseNamespace(readText(variables, EnvName.Namespace) ?? defaultNamespace),
-      deadlineMs: readInteger(variables, EnvName.DeadlineMs, defaults.deadlineMs, 1, defaults.maxDeadlineMs),
+      deadlineMs: integer(EnvName.DeadlineMs, defaults.deadlineMs, 1, defaults.maxDeadlineMs),
       ackWaitMs: duration(EnvName.AckWaitMs, defaults.ackWaitMs, 200),
       runLimitMs: duration(EnvName.RunLimitMs, defaults.runLimitMs, 10),
       loadLimitMs: duration(EnvName.LoadLimitMs, defaults.loadLimitMs, 100),
@@ -91,14 +162,17 @@ export function readEnvironment(variables: Variables = process.env): Environment
       drainBoundMs: duration(EnvName.DrainBoundMs, defaults.drainBoundMs),
       routeGraceMs: duration(EnvName.RouteGraceMs, defaults.routeGraceMs),
       runnerSilenceMs: duration(EnvName.RunnerSilenceMs, defaults.runnerSilenceMs, 200),
-      queueLimit: readInteger(variables, EnvName.QueueLimit, defaults.queueLimit, 1, 10_000_000),
-      streamBytes: readInteger(variables, EnvName.StreamBytes, defaults.streamBytes, 1024, 2 ** 40),
-      credits: readInteger(variables, EnvName.Credits, defaults.credits, 1, 100_000),
+      queueLimit: integer(EnvName.QueueLimit, defaults.queueLimit, 1, 10_000_000),
+      streamBytes: integer(EnvName.StreamBytes, defaults.streamBytes, 1024, 2 ** 40),
+      credits: integer(EnvName.Credits, defaults.credits, 1, 100_000),
     },
   };
 }
 
-/** Environment of a child process: ours, with changes on top. */
+/**
+ * Environment of a child process: ours, with changes on top. `cuda:N` counts GPUs in the order of the PCI bus, as
+ * nvidia-smi does, unless our own environment says otherwise.
+ */
 export function childEnvironment(changes: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  return { ...process.env, ...changes };
+  return { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', ...process.env, ...changes };
 }

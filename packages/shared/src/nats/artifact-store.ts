@@ -8,8 +8,9 @@ import { dirname } from 'node:path';
 import { connect, type NatsConnection, type ObjectStore, StorageType } from 'nats';
 import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
 import { isNoResponders, JetStreamCode, jetStreamCode } from './jetstream-error.js';
+import { natsAccessOptions } from './nats-access.js';
 import type { NatsLink } from './nats-link.js';
-import { credentialsOf, hideCredentials, splitServers } from './server-address.js';
+import { hideCredentials, splitServers } from './server-address.js';
 
 /** Artifacts by digest (SHA-256, lower-case hex). */
 export interface ArtifactStore {
@@ -127,7 +128,7 @@ export function createArtifactStore(link: NatsLink): ArtifactStore {
       await mkdir(dirname(filePath), { recursive: true });
       connection = await connect({
         servers: splitServers(link.options.servers).map(hideCredentials),
-        ...credentialsOf(splitServers(link.options.servers)),
+        ...natsAccessOptions(splitServers(link.options.servers), link.options.access),
         name: `${link.options.name} artifacts`,
         timeout: 5_000,
         reconnect: false,

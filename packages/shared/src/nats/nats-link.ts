@@ -7,11 +7,13 @@
  */
 import { connect, type NatsConnection, NatsError } from 'nats';
 import { defaults } from '../config/defaults.js';
+import { type NatsAccess, untrustedCertificate } from '../config/server-access.js';
 import { TroupeError } from '../errors/troupe-error.js';
 import { createSubjects, type Subjects } from '../names/subjects.js';
 import type { Log } from '../observability/log.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
-import { awaitGreeting, credentialsOf, hideCredentials, splitServers } from './server-address.js';
+import { natsAccessOptions } from './nats-access.js';
+import { awaitGreeting, hideCredentials, splitServers } from './server-address.js';
 
 /** How to reach NATS. */
 export interface NatsOptions {
@@ -20,6 +22,8 @@ export interface NatsOptions {
   /** Shown by the server in its list of connections. */
   readonly name: string;
   readonly namespace: string;
+  /** Credentials and trust; default what stands in the addresses. */
+  readonly access?: NatsAccess;
   /** For the first connection, in milliseconds. Default 5,000. */
   readonly connectTimeoutMs?: number;
   /** Ends an attempt to connect before its time; the link itself does not hear it. */
@@ -59,6 +63,23 @@ function classifyConnectError(error: unknown, servers: string): TroupeError {
       cause: error,
     });
   }
+  const certificate = untrustedCertificate(error);
+  if (certificate !== undefined) {
+    return new TroupeError(
+      'config.invalid',
+      `NATS at ${servers} shows a certificate that is not trusted (${certificate}): name the file of its authority (NATS_CA)`,
+      { cause: error },
+    );
+  }
+  if (code === 'SERVER_OPT_NA') {
+    return new TroupeError(
+      'config.invalid',
+      `NATS at ${servers} offers no TLS, which NATS_CA or tls:// asks for`,
+      {
+        cause: error,
+      },
+    );
+  }
   const text = error instanceof Error ? error.message : String(error);
   return new TroupeError('nats.unreachable', `no NATS server answered at ${servers} (${text})`, {
     cause: error,
@@ -97,19 +118,21 @@ class Listeners {
 }
 
 /**
- * Connects; rejects with `nats.unreachable`, `nats.unauthorized` or `nats.no_jetstream`. Once connected it
+ * Connects; rejects with `nats.unreachable`, `nats.unauthorized`, `nats.no_jetstream`, or `config.invalid` where a file
+ * or a certificate is at fault. Once connected it
  * reconnects for ever.
  */
 export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   const list = splitServers(options.servers);
   const servers = list.map(hideCredentials).join(', ');
   const timeoutMs = options.connectTimeoutMs ?? defaults.connectTimeoutMs;
+  const access = natsAccessOptions(list, options.access);
   let connection: NatsConnection;
   try {
     await awaitGreeting(list, timeoutMs, options.signal);
     connection = await connect({
       servers: list.map(hideCredentials),
-      ...credentialsOf(list),
+      ...access,
       name: options.name,
       timeout: timeoutMs,
       maxReconnectAttempts: -1,

@@ -1,16 +1,19 @@
 /** Connects to Redis and checks that it is fit to hold leases and the registry. Called once at the start of a process. */
+import { readFileSync } from 'node:fs';
 import { defaults } from '../config/defaults.js';
 import { TroupeError } from '../errors/troupe-error.js';
 import { parseNamespace } from '../names/namespace.js';
 import { createRedisKeys } from '../names/redis-keys.js';
 import type { Log } from '../observability/log.js';
-import { parseRedisUrl } from './redis-address.js';
+import { parseRedisUrl, type RedisAddress } from './redis-address.js';
 import { IoredisConnection, type RedisConnection } from './redis-connection.js';
 import { checkRedisFitness } from './redis-fitness.js';
 
 export interface ConnectRedisOptions {
   /** `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS. */
   readonly url: string;
+  /** Path of the PEM file with the authority that signed the server's certificate; for `rediss://`. */
+  readonly caFile?: string;
   /** First part of every key. */
   readonly namespace: string;
   /**
@@ -28,6 +31,24 @@ export interface ConnectRedisOptions {
 /** Just under a third of the default lease TTL. */
 const defaultCommandTimeoutMs = Math.floor((defaults.leaseTtlMs / 3) * 0.9);
 
+/** The authority's certificate, where one is named. A name that nothing would look at is refused. */
+function readAuthority(caFile: string | undefined, address: RedisAddress): string | undefined {
+  if (caFile === undefined) return undefined;
+  if (!address.tls) {
+    throw new TroupeError(
+      'config.invalid',
+      `the Redis URL (REDIS_URL) ${address.text} uses no TLS, so REDIS_CA would count for nothing: write rediss://`,
+    );
+  }
+  try {
+    return readFileSync(caFile, 'utf8');
+  } catch (error) {
+    throw new TroupeError('config.invalid', `the CA file of Redis (REDIS_CA) ${caFile} cannot be read`, {
+      cause: error,
+    });
+  }
+}
+
 /**
  * Connects, waits until Redis takes commands, and checks it. Afterwards the connection heals by itself, for ever.
  * Throws `redis.unreachable`, `redis.unauthorized`, `redis.not_durable`, and `config.invalid` for a URL that is none
@@ -39,8 +60,11 @@ export async function connectRedis(options: ConnectRedisOptions): Promise<RedisC
   if (!Number.isSafeInteger(commandTimeoutMs) || commandTimeoutMs < 1) {
     throw new TroupeError('config.invalid', `commandTimeoutMs is ${commandTimeoutMs}: a whole number from 1`);
   }
+  const address = parseRedisUrl(options.url);
+  const ca = readAuthority(options.caFile, address);
   const connection = new IoredisConnection({
-    address: parseRedisUrl(options.url),
+    address,
+    ...(ca === undefined ? {} : { ca }),
     keys: createRedisKeys(namespace),
     name: `troupe-${namespace}`,
     commandTimeoutMs,

@@ -4,6 +4,7 @@
  * Made by `connectRedis`; the only file that runs ioredis. Knows nothing of leases or models.
  */
 import { Redis, type RedisOptions } from 'ioredis';
+import { untrustedCertificate } from '../config/server-access.js';
 import { TroupeError } from '../errors/troupe-error.js';
 import type { RedisKeys } from '../names/redis-keys.js';
 import type { Log } from '../observability/log.js';
@@ -19,6 +20,8 @@ const disconnectTimeoutMs = 200;
 
 export interface RedisConnectionSettings {
   readonly address: RedisAddress;
+  /** PEM of the authority to trust, for TLS; default those that Node knows. */
+  readonly ca?: string;
   readonly keys: RedisKeys;
   /** Name of the connection in CLIENT LIST. */
   readonly name: string;
@@ -54,7 +57,7 @@ function redisOptions(settings: RedisConnectionSettings) {
     db: address.db,
     ...(address.username === undefined ? {} : { username: address.username }),
     ...(address.password === undefined ? {} : { password: address.password }),
-    ...(address.tls ? { tls: {} } : {}),
+    ...(address.tls ? { tls: settings.ca === undefined ? {} : { ca: settings.ca } } : {}),
     lazyConnect: true,
     connectionName: settings.name,
     disableClientInfo: true,
@@ -119,7 +122,8 @@ export class IoredisConnection implements RedisConnection {
       await new Promise<void>((resolve, reject) => {
         onReady = resolve;
         onError = (error) => {
-          if (isUnauthorized(error)) reject(this.#classify(error));
+          if (isUnauthorized(error) || untrustedCertificate(error) !== undefined)
+            reject(this.#classify(error));
         };
         timer = setTimeout(
           () => reject(this.#unreachable(`did not take connections within ${limitMs} ms`)),

@@ -2,6 +2,7 @@
  * Turns what ioredis throws into one TroupeError. The only place that reads ioredis' error texts.
  * Its errors carry the arguments of the command (a password, a whole script): they are never passed on as they are.
  */
+import { untrustedCertificate } from '../config/server-access.js';
 import type { ErrorReason } from '../errors/error-catalogue.js';
 import { TroupeError } from '../errors/troupe-error.js';
 
@@ -53,6 +54,9 @@ export function classifyRedisError(
   if (isUnauthorized(thrown)) {
     reason = 'redis.unauthorized';
     sentence = `Redis at ${address} refused our credentials or rights: ${text}`;
+  } else if (untrustedCertificate(thrown) !== undefined) {
+    reason = 'config.invalid';
+    sentence = `Redis at ${address} shows a certificate that is not trusted (${text}): name the file of its authority (REDIS_CA)`;
   } else if (unable.test(text)) {
     reason = 'redis.unreachable';
     sentence = `Redis at ${address} cannot do it now: ${text}`;

@@ -1,17 +1,17 @@
-/** The host's command line: flags over environment over defaults. Pure but for the environment that it is given. */
+/** The host's command line. Pure; what the settings come to is for `resolveConfiguration`. */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import {
   asTroupeError,
   type Device,
   defaults,
-  type Environment,
   parseDevice,
   parseHostName,
   quoteName,
+  settingCatalogue,
   TroupeError,
 } from '@troupe/shared';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
 /** What the host is started with. */
 export interface HostArguments {
@@ -19,8 +19,9 @@ export interface HostArguments {
   readonly dataDir: string;
   readonly devices: readonly Device[];
   readonly slots: number;
-  readonly natsUrl: string;
-  readonly redisUrl: string;
+  readonly printConfig: boolean;
+  /** Settings given as flags, by key. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
 }
 
 /** The command line is wrong, or asked for help: what to exit with. The text was printed already. */
@@ -73,7 +74,7 @@ function flag<T>(parse: (value: string) => T): (value: string) => T {
 }
 
 /** Reads the arguments behind the program's name. Throws `CommandLineExit` with 2 for wrong usage, 0 for help. */
-export function readHostArguments(args: readonly string[], environment: Environment): HostArguments {
+export function readHostArguments(args: readonly string[]): HostArguments {
   const command = new Command('troupe-worker')
     .description('A host of Troupe: serves ONNX models on the devices of this machine')
     .option(
@@ -88,16 +89,12 @@ export function readHostArguments(args: readonly string[], environment: Environm
       `workers that it has room for (default: ${defaults.slotsPerDevice} for each device)`,
       flag(parseSlots),
     )
-    .option(
-      '--nats <url>',
-      'NATS server (environment: NATS_URL)',
-      environment.natsUrl ?? 'nats://127.0.0.1:4222',
-    )
-    .option(
-      '--redis <url>',
-      'Redis server (environment: REDIS_URL)',
-      environment.redisUrl ?? 'redis://127.0.0.1:6379',
-    )
+    .option('--print-config', 'print the settings and where each came from, and end');
+  const settings = settingCatalogue.flatMap(({ key, env, flag: setting, text }) =>
+    setting === undefined ? [] : [{ key, option: new Option(setting, `${text} (environment: ${env})`) }],
+  );
+  for (const { option } of settings) command.addOption(option);
+  command
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({
@@ -114,9 +111,9 @@ export function readHostArguments(args: readonly string[], environment: Environm
     name?: string;
     data?: string;
     slots?: number;
-    nats: string;
-    redis: string;
+    printConfig?: true;
   }>();
+  const texts = command.opts<Record<string, string | undefined>>();
   const name = options.name ?? defaultHostName();
   const devices = options.devices ?? [parseDevice('cpu:0')];
   return {
@@ -124,7 +121,7 @@ export function readHostArguments(args: readonly string[], environment: Environm
     dataDir: options.data ?? join('.troupe', `host-${name}`),
     devices,
     slots: options.slots ?? devices.length * defaults.slotsPerDevice,
-    natsUrl: options.nats,
-    redisUrl: options.redis,
+    printConfig: options.printConfig === true,
+    flags: Object.fromEntries(settings.map(({ key, option }) => [key, texts[option.attributeName()]])),
   };
 }

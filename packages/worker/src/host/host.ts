@@ -13,6 +13,7 @@ import {
   type HostReport,
   type LeaseStore,
   type Log,
+  type NatsAccess,
   TroupeError,
   waitForServer,
 } from '@troupe/shared';
@@ -51,7 +52,10 @@ export interface HostOptions {
   /** Workers that it has room for over all its devices. */
   readonly slots: number;
   readonly natsUrl: string;
+  readonly natsAccess?: NatsAccess;
   readonly redisUrl: string;
+  /** Path of the authority's certificate, for `rediss://`. */
+  readonly redisCaFile?: string;
   readonly settings: ClusterSettings;
   readonly logLevel: string;
   readonly log: Log;
@@ -174,7 +178,7 @@ class HostProcess implements Host {
   }
 
   async #open(): Promise<void> {
-    const { dataDir, name, settings } = this.#options;
+    const { dataDir, name, natsAccess, redisCaFile, settings } = this.#options;
     this.#lock = lockDataFolder(dataDir);
     const register = createRunnerRegister(dataDir, this.#log);
     register.endPredecessors();
@@ -185,6 +189,7 @@ class HostProcess implements Host {
       () =>
         connectNats({
           servers: this.#options.natsUrl,
+          ...(natsAccess === undefined ? {} : { access: natsAccess }),
           name: `troupe host ${name}`,
           namespace: settings.namespace,
           signal,
@@ -199,6 +204,7 @@ class HostProcess implements Host {
       () =>
         connectRedis({
           url: this.#options.redisUrl,
+          ...(redisCaFile === undefined ? {} : { caFile: redisCaFile }),
           namespace: settings.namespace,
           // Below ttl/3, so that a renewal is over before the next one is due.
           commandTimeoutMs: Math.max(50, Math.floor((settings.leaseTtlMs / 3) * 0.9)),
@@ -228,6 +234,7 @@ class HostProcess implements Host {
       surroundings: {
         host: name,
         natsUrl: this.#options.natsUrl,
+        ...(natsAccess === undefined ? {} : { natsAccess }),
         settings,
         logLevel: this.#options.logLevel,
         log: this.#log,

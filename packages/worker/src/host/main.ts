@@ -5,7 +5,7 @@
  */
 import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { asTroupeError, createLog, readEnvironment } from '@troupe/shared';
+import { asTroupeError, createLog, resolveConfiguration } from '@troupe/shared';
 import { createHost, type Host } from './host.js';
 import { CommandLineExit, readHostArguments } from './host-command-line.js';
 import { onStopSignals } from './stop-signals.js';
@@ -29,14 +29,25 @@ function abort(host: Host): void {
 }
 
 async function main(): Promise<number> {
-  const environment = readEnvironment();
-  const args = readHostArguments(process.argv.slice(2), environment);
-  const logLevel = environment.logLevel ?? 'info';
+  const args = readHostArguments(process.argv.slice(2));
+  const configuration = resolveConfiguration({ flags: args.flags, folder: process.cwd() });
+  if (args.printConfig) {
+    process.stdout.write(`${configuration.describe()}\n`);
+    return 0;
+  }
+  const { natsUrl, natsAccess, redisUrl, redisCaFile, cluster, readyFd } = configuration;
+  const logLevel = configuration.logLevel ?? 'info';
   const log = createLog('troupe-host', logLevel);
   const host = createHost({
-    ...args,
+    name: args.name,
+    devices: args.devices,
+    slots: args.slots,
     dataDir: resolve(args.dataDir),
-    settings: environment.cluster,
+    natsUrl,
+    natsAccess,
+    redisUrl,
+    ...(redisCaFile === undefined ? {} : { redisCaFile }),
+    settings: cluster,
     logLevel,
     log,
   });
@@ -51,7 +62,7 @@ async function main(): Promise<number> {
   );
   try {
     await host.start();
-    tellReady(environment.readyFd);
+    tellReady(readyFd);
     const outcome = await host.closed;
     if (outcome.kind === 'failed') throw outcome.error;
     return 0;

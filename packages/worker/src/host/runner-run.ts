@@ -2,7 +2,7 @@
  * One life of a runner actor of the worker machine: fetch and verify the artifact, fork, pass orders and reports on,
  * tell the end. Stopping it kills the process; it restarts nothing.
  */
-import { asTroupeError, type ClusterSettings, type Log } from '@troupe/shared';
+import { asTroupeError, type ClusterSettings, type Log, type NatsAccess } from '@troupe/shared';
 import type { HeldMessage, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
 import { type HandBack, loadFailureText, type RunnerProcess, startRunnerProcess } from './runner-process.js';
 import type { RunnerRegister } from './runner-register.js';
@@ -13,6 +13,7 @@ import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from './worker-events
 export interface RunnerSurroundings {
   readonly host: string;
   readonly natsUrl: string;
+  readonly natsAccess?: NatsAccess;
   readonly settings: ClusterSettings;
   readonly logLevel: string;
   readonly log: Log;
@@ -144,6 +145,7 @@ export class RunnerRun {
     return {
       namespace: settings.namespace,
       natsUrl: this.#around.natsUrl,
+      ...(this.#around.natsAccess === undefined ? {} : { natsAccess: this.#around.natsAccess }),
       host: this.#around.host,
       model,
       version,

@@ -2,12 +2,13 @@
  * Messages between a host and its runner processes, over the child's IPC channel. Host and runner are always of
  * one build, so this is not a wire format. The runner lives exactly as long as the channel does.
  */
-import type { ModelVersion, Signature, WireError } from '@troupe/shared';
+import type { ModelVersion, NatsAccess, Signature, WireError } from '@troupe/shared';
 
 /** What a runner gets as its first message; everything that it needs, so that it reads no environment of its own. */
 export interface RunnerSpec {
   readonly namespace: string;
   readonly natsUrl: string;
+  readonly natsAccess?: NatsAccess;
   readonly host: string;
   readonly model: string;
   readonly version: ModelVersion;

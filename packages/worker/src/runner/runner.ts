@@ -134,12 +134,13 @@ export class Runner {
   }
 
   async #connect(): Promise<void> {
-    const { host, model, namespace, natsUrl, version } = this.#spec;
+    const { host, model, namespace, natsAccess, natsUrl, version } = this.#spec;
     const { signal } = this.#leaving;
     while (!signal.aborted) {
       try {
         const link = await connectNats({
           servers: natsUrl,
+          ...(natsAccess === undefined ? {} : { access: natsAccess }),
           name: `troupe-runner ${host} ${model} v${version.version}`,
           namespace,
           log: this.#log,

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readEnvironment, type Signature, type TensorSpec, TroupeError } from '@troupe/shared';
+import { type Signature, type TensorSpec, TroupeError } from '@troupe/shared';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { lockDataFolder } from '../../src/host/data-lock.js';
@@ -57,19 +57,13 @@ describe('fallback signature', () => {
 });
 
 describe('host command line', () => {
-  const environment = readEnvironment({ NATS_URL: 'nats://from-environment:1' });
-
-  it('flags win over the environment, the environment over defaults', () => {
-    expect(readHostArguments([], environment)).to.deep.include({
-      natsUrl: 'nats://from-environment:1',
-      redisUrl: 'redis://127.0.0.1:6379',
-      slots: 8,
-    });
+  it('what is not given has its default, and flags of settings are passed on by their key', () => {
+    expect(readHostArguments([])).to.deep.include({ slots: 8, printConfig: false });
     const given = readHostArguments(
-      ['--nats', 'nats://flag:1', '--devices', 'cpu:0,cuda:1', '--name', 'box', '--slots', '3'],
-      environment,
+      '--nats nats://flag:1 --nats-user ann --devices cpu:0,cuda:1 --name box --slots 3'.split(' '),
     );
-    expect(given).to.deep.include({ natsUrl: 'nats://flag:1', name: 'box', slots: 3 });
+    expect(given).to.deep.include({ name: 'box', slots: 3 });
+    expect(given.flags).to.deep.include({ natsUrl: 'nats://flag:1', natsUser: 'ann', redisUrl: undefined });
     expect(given.devices.map(({ name }) => name)).to.deep.equal(['cpu:0', 'cuda:1']);
     expect(given.dataDir).to.equal(join('.troupe', 'host-box'));
   });
