@@ -1,6 +1,6 @@
 /** The tree of commands: names, arguments and options. What they do stands in `commands/`. */
 import { readFileSync } from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import {
   type CliStreams,
   type CommandContext,
@@ -26,6 +26,7 @@ import {
   retryModel,
   showModel,
 } from './commands/model-commands.js';
+import { completionScript, type Shell, shells } from './completion.js';
 
 /**
  * Builds the program on the given streams. It throws CommanderError where it would end the process. With `json`
@@ -156,6 +157,17 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     .description('remove one for good')
     .argument('<number>', 'as dead list shows it', integer(1))
     .action(action<[number, object]>(dropDead));
+
+  program
+    .command('completion')
+    .description('a script that completes commands in the shell: source <(troupe completion bash)')
+    .addArgument(new Argument('<shell>').choices(shells))
+    .action(
+      action<[Shell, object]>(async (context, shell) => {
+        const script = completionScript(program, shell);
+        context.print({ shell, script }, () => script);
+      }),
+    );
 
   addGlobalOptions(program);
   return program;
