@@ -139,7 +139,7 @@ describe('the doctor of a cluster', () => {
       expect(stranded).to.include({ state: 'fault' });
       expect(stranded?.found).to.contain('1 message for iris v7');
       const [changed, short] = of(findings, 'work.streams');
-      expect(changed).to.include({ state: 'fault' });
+      expect(changed).to.include({ state: 'warning' });
       expect(changed?.found).to.contain('max_msgs_per_subject is 5, not 10000');
       expect(short).to.include({ state: 'warning' });
       expect(short?.found).to.contain('256 MiB');

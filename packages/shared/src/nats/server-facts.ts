@@ -139,7 +139,9 @@ const durations: readonly string[] = ['max_age', 'ack_wait'];
 
 function showSetting(name: string, value: unknown): string {
   if (durations.includes(name) && typeof value === 'number') return `${value / 1e6} ms`;
-  return Array.isArray(value) ? value.join(' ') : String(value ?? 'none');
+  if (value === undefined || value === null) return 'none';
+  if (Array.isArray(value)) return value.join(' ');
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function differencesIn(names: readonly string[], expected: object, found: object): SettingDifference[] {

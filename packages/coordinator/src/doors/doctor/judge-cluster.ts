@@ -148,7 +148,7 @@ export function judgeWorkers(hosts: readonly HostLease[]): Finding[] {
   if (findings.length > 0) return findings;
   const states = new Map<string, number>();
   for (const { worker } of workers) states.set(worker.state, (states.get(worker.state) ?? 0) + 1);
-  const shown = [...states].sort().map(([state, count]) => `${count} ${state}`);
+  const shown = [...states].map(([state, count]) => `${count} ${state}`);
   return [finding('workers', 'ok', shown.length === 0 ? 'none yet' : shown.join(', '))];
 }
 

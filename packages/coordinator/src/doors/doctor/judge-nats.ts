@@ -84,7 +84,8 @@ export function judgeWorkStreams(streams: readonly WorkStreamFacts[], askedBytes
     .map(({ stream, differences }) =>
       finding(
         'work.streams',
-        'fault',
+        // A limit that a deleted version brought keeps nothing from working.
+        differences.every(({ setting }) => setting === 'max_msgs_per_subject') ? 'warning' : 'fault',
         `stream ${stream}: ${showDifferences(differences)}`,
         `put it back with 'nats stream edit ${stream}', or give all processes the same TROUPE_QUEUE_LIMIT; ` +
           'while nothing waits in it the stream may be removed: workers declare it again',
