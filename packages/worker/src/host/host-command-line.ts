@@ -17,8 +17,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 export interface HostArguments {
   readonly name: string;
   readonly dataDir: string;
-  readonly devices: readonly Device[];
-  readonly slots: number;
+  readonly devices: readonly Device[] | 'auto';
+  /** Absent: so many for each device that the host finds. */
+  readonly slots?: number;
   readonly printConfig: boolean;
   /** Settings given as flags, by key. */
   readonly flags: Readonly<Record<string, string | undefined>>;
@@ -37,8 +38,9 @@ export class CommandLineExit extends Error {
 
 const slotLimit = 10_000;
 
-/** `cpu:0,cpu:1`. Throws `placement.no_device`. */
-export function parseDevices(value: string): Device[] {
+/** `cpu:0,cpu:1`, or `auto`. Throws `placement.no_device`. */
+export function parseDevices(value: string): Device[] | 'auto' {
+  if (value === 'auto') return 'auto';
   const devices = value.split(',').map((name) => parseDevice(name.trim()));
   const doubled = devices.find(
     ({ name }, index) => devices.findIndex((other) => other.name === name) < index,
@@ -79,7 +81,7 @@ export function readHostArguments(args: readonly string[]): HostArguments {
     .description('A host of Troupe: serves ONNX models on the devices of this machine')
     .option(
       '--devices <list>',
-      'devices, separated by commas: cpu:N, cuda:N, webgpu:N (default: cpu:0)',
+      'devices, separated by commas: cpu:N, cuda:N, webgpu:N; auto: the GPUs that work, else cpu:0 (default: cpu:0)',
       flag(parseDevices),
     )
     .option('--name <name>', "name in the cluster (default: the machine's name)", flag(parseHostName))
@@ -120,7 +122,7 @@ export function readHostArguments(args: readonly string[]): HostArguments {
     name,
     dataDir: options.data ?? join('.troupe', `host-${name}`),
     devices,
-    slots: options.slots ?? devices.length * defaults.slotsPerDevice,
+    ...(options.slots === undefined ? {} : { slots: options.slots }),
     printConfig: options.printConfig === true,
     flags: Object.fromEntries(settings.map(({ key, option }) => [key, texts[option.attributeName()]])),
   };

@@ -1,13 +1,15 @@
 /**
- * What a running host does now and then: measures its workers' memory, looks for peers that take over from a worker
+ * What a running host does now and then: measures its workers' memory and its devices, looks for peers that take over from a worker
  * in fallback, removes artifacts that nobody uses. Owns the timers; the host starts and stops it.
  */
 import type { LeaseStore, Log } from '@troupe/shared';
+import type { DeviceMeter } from './device-meter.js';
 import type { SnapshotStore } from './snapshot-store.js';
 import type { WorkerTable } from './worker-table.js';
 
 export interface HostUpkeepOptions {
   readonly table: WorkerTable;
+  readonly meter: DeviceMeter;
   readonly leases: LeaseStore;
   readonly store: SnapshotStore;
   readonly peersEveryMs: number;
@@ -15,6 +17,7 @@ export interface HostUpkeepOptions {
 }
 
 const memoryEveryMs = 5_000;
+const devicesEveryMs = 5_000;
 const collectEveryMs = 3_600_000;
 /** An artifact that no worker used for this long goes. */
 const unusedForMs = 24 * 3_600_000;
@@ -29,7 +32,10 @@ export class HostUpkeep {
 
   /** Resolves after the first collection. */
   async start(): Promise<void> {
+    const { meter } = this.#options;
     this.#every(memoryEveryMs, () => this.#measureMemory());
+    this.#every(devicesEveryMs, () => meter.measure());
+    void meter.measure(); // a slow driver holds no start up
     this.#every(this.#options.peersEveryMs, () => this.#lookForPeers());
     this.#every(collectEveryMs, () => this.#collect());
     await this.#collect();

@@ -8,7 +8,7 @@
 import {
   asTroupeError,
   type ClusterSettings,
-  type Device,
+  defaults,
   EventKind,
   type HostReport,
   type LeaseStore,
@@ -31,9 +31,11 @@ import { connectRedis, createRedisLeaseStore } from '@troupe/shared/redis';
 import { createDeferred } from '../onnx/deferred.js';
 import { countIntraOpThreads } from './core-share.js';
 import { type DataLock, lockDataFolder } from './data-lock.js';
+import { DeviceMeter } from './device-meter.js';
 import { EpochGate } from './epoch-gate.js';
 import { EventOutbox } from './event-outbox.js';
 import { HostCommands } from './host-commands.js';
+import { findDevices, type WantedDevices } from './host-devices.js';
 import { readPackageVersions } from './host-package.js';
 import { HostUpkeep } from './host-upkeep.js';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.js';
@@ -48,9 +50,10 @@ export interface HostOptions {
   readonly name: string;
   /** Folder of its own. */
   readonly dataDir: string;
-  readonly devices: readonly Device[];
-  /** Workers that it has room for over all its devices. */
-  readonly slots: number;
+  /** Each is tried before the host registers. `auto`: the CUDA devices that work, else `cpu:0`. */
+  readonly devices: WantedDevices;
+  /** Workers that it has room for over all its devices; default 8 for each. */
+  readonly slots?: number;
   readonly natsUrl: string;
   readonly natsAccess?: NatsAccess;
   readonly redisUrl: string;
@@ -115,6 +118,7 @@ class HostProcess implements Host {
   readonly #end = createDeferred<HostOutcome>();
   readonly #stopAsked = createDeferred<void>();
   readonly #leaving = new AbortController();
+  #meter = new DeviceMeter([]);
   #lock: DataLock | undefined;
   #link: NatsLink | undefined;
   #artifacts: ArtifactStore | undefined;
@@ -161,13 +165,12 @@ class HostProcess implements Host {
   }
 
   report(): HostReport {
-    const { name, devices, slots } = this.#options;
     return {
-      host: name,
+      host: this.#options.name,
       startedAt: this.#startedAt,
       pid: process.pid,
-      devices: devices.map((device) => ({ name: device.name, kind: device.kind })),
-      slots: this.#table?.slots ?? slots,
+      devices: this.#meter.reports(),
+      slots: this.#table?.slots ?? 0,
       workers: this.#table?.list().map((worker) => worker.report()) ?? [],
       epoch: this.#gate.highest,
       stopping: this.#draining !== undefined || this.#closing !== undefined,
@@ -185,6 +188,10 @@ class HostProcess implements Host {
 
     const { signal } = this.#leaving;
     const log = this.#log;
+    const devices = await findDevices(this.#options.devices, { log, signal });
+    const slots = this.#options.slots ?? devices.length * defaults.slotsPerDevice;
+    this.#meter = new DeviceMeter(devices);
+    this.#goOn();
     const link = await waitForServer(
       () =>
         connectNats({
@@ -229,8 +236,8 @@ class HostProcess implements Host {
     this.#goOn();
 
     const table = new WorkerTable({
-      devices: this.#options.devices,
-      slots: this.#options.slots,
+      devices,
+      slots,
       surroundings: {
         host: name,
         natsUrl: this.#options.natsUrl,
@@ -247,13 +254,14 @@ class HostProcess implements Host {
           serverId: () => link.serverId(),
         },
         ...(this.#options.runnerEntry === undefined ? {} : { runnerEntry: this.#options.runnerEntry }),
-        intraOpThreads: (device) => countIntraOpThreads(device, this.#options.devices),
+        intraOpThreads: (device) => countIntraOpThreads(device, devices),
         notice: (worker, notice) => this.#notice(worker, notice),
       },
     });
     this.#table = table;
     const upkeep = new HostUpkeep({
       table,
+      meter: this.#meter,
       leases,
       store,
       peersEveryMs: settings.leaseTtlMs,
@@ -277,7 +285,7 @@ class HostProcess implements Host {
     );
     const commands = new HostCommands({
       host: name,
-      devices: this.#options.devices,
+      devices,
       settings,
       log: this.#log,
       gate: this.#gate,
@@ -292,9 +300,9 @@ class HostProcess implements Host {
     this.#goOn();
 
     await upkeep.start();
-    this.#emit(EventKind.HostUp, `host ${name} is up with ${this.#options.devices.length} device(s)`, {
-      devices: this.#options.devices.map((device) => device.name),
-      slots: this.#options.slots,
+    this.#emit(EventKind.HostUp, `host ${name} is up with ${devices.length} device(s)`, {
+      devices: devices.map((device) => device.name),
+      slots,
     });
   }
 

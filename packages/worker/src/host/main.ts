@@ -41,7 +41,7 @@ async function main(): Promise<number> {
   const host = createHost({
     name: args.name,
     devices: args.devices,
-    slots: args.slots,
+    ...(args.slots === undefined ? {} : { slots: args.slots }),
     dataDir: resolve(args.dataDir),
     natsUrl,
     natsAccess,

@@ -53,8 +53,7 @@ export async function probeDevices(
 /** One process; resolves when it has ended, by itself or by our hand. */
 async function probeGroup(devices: readonly Device[], options: ProbeOptions): Promise<DeviceProbe[]> {
   const child = fork(options.entry ?? entryUrl(import.meta.url, 'device-probe-main'), {
-    // The order of the PCI bus is that of nvidia-smi.
-    env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', CUDA_DEVICE_ORDER: 'PCI_BUS_ID' }),
+    env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1' }),
     detached: true, // a terminal's Ctrl-C is for the host, and must not look like a fault of the device
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });

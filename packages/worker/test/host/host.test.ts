@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { slowOn } from '../../../../test/models/misbehaving-models.js';
 import { HostHarness, isRunning, recordedRunners } from './host-harness.js';
+import { ScriptedNvidiaSmi } from './scripted-nvidia-smi.js';
 
 const irisPath = (version: number) =>
   new URL(`../../../../deploy/models/iris/v${version}/model.onnx`, import.meta.url);
@@ -256,20 +257,35 @@ describe('host', function () {
     await waitUntil('it has said why', () => /^troupe: data folder .* is in use/m.test(second.stderr()));
   });
 
-  it('a start that cannot work says so in one line, and wrong usage is told apart', async () => {
-    const down = await cluster.startHost('h1', { env: { NATS_URL: 'nats://127.0.0.1:1' } });
-    expect(await down.exited).to.include({ code: 1 });
-    await waitUntil(
-      'it has said why in one line',
-      () =>
-        down
-          .stderr()
-          .split('\n')
-          .filter((line) => line.startsWith('troupe: ')).length === 1,
-    );
+  it('a device that was asked for and does not work ends the start in one line, and wrong usage is told apart', async () => {
+    // No machine has it: ONNX Runtime refuses it with or without CUDA.
+    const broken = await cluster.startHost('h1', { args: ['--devices', 'cpu:0,cuda:999'] });
+    expect(await broken.exited).to.include({ code: 1 });
+    const said = () =>
+      broken
+        .stderr()
+        .split('\n')
+        .filter((line) => line.startsWith('troupe: '));
+    await waitUntil('it has said why in one line', () => said().length === 1);
+    expect(said()[0]).to.match(/^troupe: device cuda:999 cannot be used by the CUDA execution provider/);
+    expect(await cluster.report('h1')).to.equal(undefined);
     const wrong = await cluster.startHost('h1', { args: ['--devices', 'tpu:0'] });
     expect(await wrong.exited).to.include({ code: 2 });
     await waitUntil('it has said why', () => wrong.stderr().includes('cpu:N, cuda:N or webgpu:N'));
+  });
+
+  it('`--devices auto` takes what works, and says what fell out and why', async () => {
+    const tool = new ScriptedNvidiaSmi();
+    try {
+      tool.says('999, 1000, 10, 5');
+      const host = await cluster.startHost('h1', { args: ['--devices', 'auto'], env: { PATH: tool.path } });
+      const report = await cluster.report('h1');
+      expect(report?.devices.map(({ name }) => name)).to.deep.equal(['cpu:0']);
+      expect(report?.slots).to.equal(8);
+      expect(host.stderr()).to.include('left out: device cuda:999 cannot be used');
+    } finally {
+      tool.remove();
+    }
   });
 
   it('a trial tells a good artifact’s signature, and nothing of a refused one stays', async () => {

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Signature, type TensorSpec, TroupeError } from '@troupe/shared';
+import { parseDevice, type Signature, type TensorSpec, TroupeError } from '@troupe/shared';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { lockDataFolder } from '../../src/host/data-lock.js';
@@ -58,18 +58,19 @@ describe('fallback signature', () => {
 
 describe('host command line', () => {
   it('what is not given has its default, and flags of settings are passed on by their key', () => {
-    expect(readHostArguments([])).to.deep.include({ slots: 8, printConfig: false });
+    expect(readHostArguments([])).to.deep.include({ devices: [parseDevice('cpu:0')], printConfig: false });
     const given = readHostArguments(
       '--nats nats://flag:1 --nats-user ann --devices cpu:0,cuda:1 --name box --slots 3'.split(' '),
     );
     expect(given).to.deep.include({ name: 'box', slots: 3 });
     expect(given.flags).to.deep.include({ natsUrl: 'nats://flag:1', natsUser: 'ann', redisUrl: undefined });
-    expect(given.devices.map(({ name }) => name)).to.deep.equal(['cpu:0', 'cuda:1']);
+    expect(given.devices).to.deep.equal(['cpu:0', 'cuda:1'].map(parseDevice));
+    expect(readHostArguments(['--devices', 'auto']).devices).to.equal('auto');
     expect(given.dataDir).to.equal(join('.troupe', 'host-box'));
   });
 
   it('unknown and doubled devices are refused by name', () => {
-    for (const devices of ['tpu:0', 'cpu', 'cpu:-1', 'cpu:0,cpu:0', '']) {
+    for (const devices of ['tpu:0', 'cpu', 'cpu:-1', 'cpu:0,cpu:0', 'auto,cpu:0', '']) {
       expect(
         reasonOf(() => parseDevices(devices)),
         devices,
