@@ -7,8 +7,8 @@
  * S2  A request is published again, under the same request id, after every reconnect and whenever no PubAck came
  *     within `pubAckWaitMs`, until it settles: a PubAck of a broker that lost its memory is worth nothing.
  * S3  When a runner of its version has died, a request that is still unanswered a moment later is published again,
- *     once: what was in the dead process's socket would wait for `ack_wait`. The host gives back what it knows of,
- *     and that is answered sooner. A request that was published more than once is cancelled when its answer came.
+ *     once: what was in the dead process's socket would wait for `ack_wait`. What its host gave back is left out: the
+ *     event names it. A request that was published more than once is cancelled when its answer came.
  * S4  Whatever settles a request removes it from the table; late messages for it are ignored. (The one exception:
  *     a cancelled request lingers until its PubAck came, at most `pubAckWaitMs`, to learn its stream sequence.)
  * S5  One timer for all requests, and none while the table is empty.
@@ -110,9 +110,12 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
     },
   });
   const deaths = watchEvents(link, [EventKind.RunnerDied], ({ data }) => {
+    const handedBack = new Set(Array.isArray(data.handedBackSequences) ? data.handedBackSequences : []);
     for (const request of open.values()) {
       const { model, version } = request.work;
       if (request.hinted || request.lingering || model !== data.model || version !== data.version) continue;
+      // Its host knew of it: it is on its way to another runner.
+      if (request.streamSequences.some((sequence) => handedBack.has(sequence))) continue;
       request.hinted = true;
       schedule(request, Math.min(afterDeathMs, request.repeatAt - performance.now()));
     }

@@ -58,7 +58,7 @@ export interface RunnerEnd {
   /** The message that it died of, alone and not for the first time. */
   readonly strike?: HeldMessage;
   /** Messages that were handed back for it. */
-  readonly handedBack: number;
+  readonly handedBack: readonly HeldMessage[];
 }
 
 export interface RunnerProcess {
@@ -80,6 +80,8 @@ const ownEntry = new URL(`../runner/main${import.meta.url.endsWith('.ts') ? '.ts
 
 /** For the channel to close after the exit was seen, in milliseconds; it does at once unless somebody inherited it. */
 const channelCloseMs = 500;
+/** Between a runner's death and the return of what it held: the broker sees the end of its connection by then. */
+const handBackDelayMs = 10;
 
 /** Forks a runner and orders it to load. A fork that fails is an `ended` like any other. */
 export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess {
@@ -149,7 +151,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
 
   let strike: HeldMessage | undefined;
   let blameless = false;
-  let handedBack = 0;
+  let handedBack: readonly HeldMessage[] = [];
   let released = false;
   const release = () => {
     if (released) return;
@@ -168,14 +170,16 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
         );
         held.forget(alone);
         blameless = true;
-      } else if (alone.delivery > 1) {
+      } else if (alone.delivery > 1 || spec.suspects?.includes(alone.streamSequence) === true) {
         strike = alone;
         blameless = true;
       }
     }
-    const back = held.takeBack(performance.now(), spec.ackWaitMs, options.handBack.serverId());
-    for (const message of back) options.handBack.nak(message);
-    handedBack = back.length;
+    handedBack = held.takeBack(performance.now(), spec.ackWaitMs, options.handBack.serverId());
+    // The broker may not have noticed yet that the runner's connection is gone, and would fill its pulls with them.
+    setTimeout(() => {
+      for (const message of handedBack) options.handBack.nak(message);
+    }, handBackDelayMs);
   };
 
   const reasonOf = (

@@ -7,6 +7,7 @@ import type { HeldMessage, RunnerReport, RunnerSpec } from '../ipc/runner-messag
 import { type HandBack, loadFailureText, type RunnerProcess, startRunnerProcess } from './runner-process.js';
 import type { RunnerRegister } from './runner-register.js';
 import type { SnapshotStore } from './snapshot-store.js';
+import type { Suspects } from './suspects.js';
 import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from './worker-events.js';
 
 /** What every runner of a host shares. */
@@ -27,7 +28,12 @@ export interface RunnerSurroundings {
 
 /** How a runner ended, for people and the leader. */
 export type RunnerNotice =
-  | { readonly kind: 'died'; readonly version: number; readonly reason: string; readonly handedBack: number }
+  | {
+      readonly kind: 'died';
+      readonly version: number;
+      readonly reason: string;
+      readonly handedBack: readonly HeldMessage[];
+    }
   | { readonly kind: 'strike'; readonly message: HeldMessage; readonly reason: string };
 
 /** Answers after which a version counts as proven, however short it has served. */
@@ -43,6 +49,7 @@ export interface RunnerRunObserver {
 export class RunnerRun {
   readonly #input: RunnerInput;
   readonly #around: RunnerSurroundings;
+  readonly #suspects: Suspects;
   readonly #tell: (event: WorkerEvent) => void;
   readonly #observer: RunnerRunObserver;
   #process: RunnerProcess | undefined;
@@ -53,11 +60,13 @@ export class RunnerRun {
   constructor(
     input: RunnerInput,
     around: RunnerSurroundings,
+    suspects: Suspects,
     tell: (event: WorkerEvent) => void,
     observer: RunnerRunObserver,
   ) {
     this.#input = input;
     this.#around = around;
+    this.#suspects = suspects;
     this.#tell = tell;
     this.#observer = observer;
   }
@@ -113,6 +122,10 @@ export class RunnerRun {
     this.#observer.started(process);
     const end = await process.ended;
     this.#observer.ended(process);
+    this.#suspects.add(
+      end.handedBack.map(({ streamSequence }) => streamSequence),
+      performance.now(),
+    );
     const fields = { model, version: version.version, device, role, runnerPid: process.pid };
     if (end.strike !== undefined) {
       this.#observer.notice({ kind: 'strike', message: end.strike, reason: end.reason });
@@ -120,7 +133,7 @@ export class RunnerRun {
     if (end.asked || (end.drained && this.#draining)) {
       log.debug({ ...fields, reason: end.reason }, 'runner ended');
     } else {
-      log.warn({ ...fields, reason: end.reason, handedBack: end.handedBack }, 'runner died');
+      log.warn({ ...fields, reason: end.reason, handedBack: end.handedBack.length }, 'runner died');
       this.#observer.notice({
         kind: 'died',
         version: version.version,
@@ -157,6 +170,7 @@ export class RunnerRun {
       queueLimit: version.limits.queueLimit ?? settings.queueLimit,
       streamBytes: settings.streamBytes,
       logLevel: this.#around.logLevel,
+      suspects: this.#suspects.list(performance.now()),
     };
   }
 

@@ -9,6 +9,7 @@ import { readMemoryBytes } from '../onnx/process-memory.js';
 import type { RunnerProcess } from './runner-process.js';
 import { type RunnerNotice, RunnerRun, type RunnerSurroundings } from './runner-run.js';
 import { acceptsSignature } from './signature-accepts.js';
+import { Suspects } from './suspects.js';
 import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from './worker-events.js';
 import {
   createWorkerMachine,
@@ -74,6 +75,7 @@ class WorkerActor implements Worker {
   readonly #processes = new Map<RunnerInput['role'], RunnerProcess>();
   /** Processes that have not ended, the replaced ones included, with the artifact that each has open. */
   readonly #alive = new Map<RunnerProcess, string>();
+  readonly #suspects = new Suspects();
   readonly #ended = createDeferred<void>();
   #snapshot: WorkerSnapshot;
   #state: WorkerState | undefined;
@@ -89,7 +91,7 @@ class WorkerActor implements Worker {
     this.stopped = this.#ended.promise.then(() => this.#allEnded());
     const machine = createWorkerMachine({
       runner: fromCallback<RunnerOrderEvent, RunnerInput>(({ input, sendBack, receive }) => {
-        const run = new RunnerRun(input, around, sendBack as (event: WorkerEvent) => void, {
+        const run = new RunnerRun(input, around, this.#suspects, sendBack as (event: WorkerEvent) => void, {
           started: (process) => {
             this.#processes.set(input.role, process);
             this.#alive.set(process, input.version.digest);

@@ -28,7 +28,14 @@ export function describeNotice(
       return [{ kind: EventKind.WorkerState, text: `${who} has stopped`, data: { ...about, to: 'stopped' } }];
     case 'died': {
       const { reason, handedBack } = notice;
-      const data = { ...about, runnerVersion: notice.version, reason, handedBack };
+      const data = {
+        ...about,
+        runnerVersion: notice.version,
+        reason,
+        handedBack: handedBack.length,
+        // By these its clients know which requests nobody has to send again.
+        handedBackSequences: handedBack.map(({ streamSequence }) => streamSequence),
+      };
       return [{ kind: EventKind.RunnerDied, text: `a runner of ${who} died: ${reason}`, data }];
     }
     case 'strike': {

@@ -23,6 +23,8 @@ export interface RunnerSpec {
   readonly queueLimit: number;
   readonly streamBytes: number;
   readonly logLevel: string;
+  /** Stream sequences that the worker's dead runners held: each is run alone. */
+  readonly suspects?: readonly number[];
 }
 
 /** Host → runner. */

@@ -28,6 +28,8 @@ export interface ServedModel {
   readonly signature: Signature;
   /** Rows of one run; 1 where requests must not be merged. */
   readonly batching: BatchSettings;
+  /** Stream sequences of messages that are run alone, whatever their delivery count. */
+  readonly suspects: ReadonlySet<number>;
 }
 
 /** Room for the headers of an answer, which count against the server's limit. */
@@ -53,7 +55,7 @@ export function openRequest(
     job: {
       key: rows?.key,
       rows: rows?.rows ?? 1,
-      exclusive: message.ref.delivery > 1,
+      exclusive: message.ref.delivery > 1 || served.suspects.has(message.ref.streamSequence),
       arrivedAtMs: message.arrivedAtMs,
       deadlineAtMs: message.arrivedAtMs + message.budgetMs,
       inputs,

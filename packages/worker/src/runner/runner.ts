@@ -168,7 +168,13 @@ export class Runner {
     this.#flow = new RequestFlow({
       link,
       session: this.#session,
-      served: { model, version, signature: version.signature, batching: effectiveBatching(version) },
+      served: {
+        model,
+        version,
+        signature: version.signature,
+        batching: effectiveBatching(version),
+        suspects: new Set(this.#spec.suspects),
+      },
       ackWaitMs,
       log: this.#log,
       report: (report) => this.#doors.report(report),
