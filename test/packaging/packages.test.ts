@@ -1,7 +1,7 @@
 /** What somebody gets who installs the packages without this repository. */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { publint } from 'publint';
 import { printLogsOnFailure, startCluster, type TestCluster } from '../harness/cluster.js';
@@ -10,10 +10,8 @@ import { repositoryRoot } from '../harness/repository-root.js';
 import { removeDirectory, temporaryDirectory } from '../harness/server-process.js';
 import { type PackageName, type PackedPackage, packageNames, packPackage, runIn } from './packed.js';
 
-const attw = join(
-  dirname(fileURLToPath(import.meta.resolve('@arethetypeswrong/cli/package.json'))),
-  'dist/index.js',
-);
+const require = createRequire(import.meta.url);
+const attw = join(dirname(require.resolve('@arethetypeswrong/cli/package.json')), 'dist/index.js');
 
 describe('the packages as published', function () {
   this.timeout(120_000);
