@@ -125,6 +125,7 @@ const streamSettings = [
   'discard',
   'discard_new_per_subject',
   'max_age',
+  'num_replicas',
 ] as const;
 const consumerSettings = [
   'filter_subject',
@@ -243,7 +244,7 @@ export async function readRecordStreams(link: NatsLink): Promise<RecordStreamFac
     ...recordStreamConfigs(link).map((expected) => ({
       name: expected.name,
       expected,
-      settings: ['subjects', 'storage', 'discard', 'max_age'],
+      settings: ['subjects', 'storage', 'discard', 'max_age', 'num_replicas'],
     })),
     ...[`KV_${subjects.routesBucket}`, `OBJ_${subjects.artifactsBucket}`].map((name) => ({
       name,

@@ -77,6 +77,9 @@ export function judgeJetStream(facts: JetStreamFacts): Finding[] {
 const showDifferences = (differences: readonly SettingDifference[]) =>
   differences.map(({ setting, found, expected }) => `${setting} is ${found}, not ${expected}`).join('; ');
 
+/** Differences that keep nothing from working: a limit of a deleted version, a server that joined a cluster later. */
+const bearable: readonly string[] = ['max_msgs_per_subject', 'num_replicas'];
+
 /** `askedBytes` is the share that each model's stream asks for. */
 export function judgeWorkStreams(streams: readonly WorkStreamFacts[], askedBytes: number): Finding[] {
   const findings = streams
@@ -84,8 +87,7 @@ export function judgeWorkStreams(streams: readonly WorkStreamFacts[], askedBytes
     .map(({ stream, differences }) =>
       finding(
         'work.streams',
-        // A limit that a deleted version brought keeps nothing from working.
-        differences.every(({ setting }) => setting === 'max_msgs_per_subject') ? 'warning' : 'fault',
+        differences.every(({ setting }) => bearable.includes(setting)) ? 'warning' : 'fault',
         `stream ${stream}: ${showDifferences(differences)}`,
         `put it back with 'nats stream edit ${stream}', or give all processes the same TROUPE_QUEUE_LIMIT; ` +
           'while nothing waits in it the stream may be removed: workers declare it again',
@@ -184,7 +186,7 @@ export function judgeRecordStreams(streams: readonly RecordStreamFacts[]): Findi
     return [
       finding(
         'nats.records',
-        'fault',
+        differences.every(({ setting }) => bearable.includes(setting)) ? 'warning' : 'fault',
         `stream ${stream}: ${showDifferences(differences)}`,
         differences.some(({ setting }) => setting === 'storage')
           ? `its storage cannot be changed: back it up (nats stream backup), remove it and restart a coordinator`
