@@ -12,6 +12,7 @@ const entry = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
 interface Run {
   readonly pid: number;
+  readonly stdout: () => string;
   readonly stderr: () => string;
   readonly ready: () => string;
   readonly exit: Promise<number | null>;
@@ -20,10 +21,13 @@ interface Run {
 
 function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Run {
   const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=@troupe/source', entry, ...args], {
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, TROUPE_READY_FD: '3', ...env },
   });
-  let [stderr, ready] = ['', ''];
+  let [stdout, stderr, ready] = ['', '', ''];
+  child.stdout?.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
   child.stderr?.on('data', (chunk: Buffer) => {
     stderr += chunk.toString();
   });
@@ -33,6 +37,7 @@ function run(args: readonly string[], env: Readonly<Record<string, string>> = {}
   const exit = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
   return {
     pid: child.pid ?? 0,
+    stdout: () => stdout,
     stderr: () => stderr,
     ready: () => ready,
     exit,
@@ -129,6 +134,18 @@ describe('the coordinator process', () => {
     } finally {
       await Promise.all([closedNats, plainNats, closedRedis, plainRedis].map((server) => server.stop()));
     }
+  });
+
+  it('prints its settings with their origins where it is asked to, and ends with 0', async () => {
+    const one = run(['--print-config', '--nats', 'nats://flag:1'], {
+      REDIS_URL: 'redis://:hidden@environment:1',
+      TROUPE_NAMESPACE: 'staging',
+    });
+    expect(await one.exit, one.stderr()).to.equal(0);
+    expect(one.stdout()).to.contain('natsUrl = nats://flag:1  (flag --nats)\n');
+    expect(one.stdout()).to.contain('redisUrl = redis://********@environment:1  (environment REDIS_URL)\n');
+    expect(one.stdout()).to.contain('namespace = staging  (environment TROUPE_NAMESPACE)\n');
+    expect(one.ready()).to.equal('');
   });
 
   it('ends with 2 after wrong usage, and with 1 after a wrong setting', async () => {
