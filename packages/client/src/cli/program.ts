@@ -69,6 +69,10 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     .option('--max-batch <rows>', 'rows of one run; 1 turns batching off', integer(1))
     .option('--max-delay-ms <ms>', 'how long a request may wait for company', integer(0))
     .option('--replicas <count>', 'workers wanted for each served version', integer(0))
+    .addHelpText(
+      'after',
+      examples('models push iris.onnx', 'models push iris.v2.onnx --name iris --max-batch 16'),
+    )
     .action(action<[string, PushOptions]>(pushModel));
   models.command('list').description('models with their versions').action(action<[object]>(listModels));
   models
@@ -82,6 +86,7 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     .argument('<model>')
     .argument('<label>', 'stable, canary, or your own')
     .argument('<version>', 'a version, or "none" to take the label away', versionOrNone)
+    .addHelpText('after', examples('models label iris stable 2', 'models label iris canary none'))
     .action(action<[string, string, number | null, object]>(labelModel));
   models
     .command('delete')
@@ -116,6 +121,14 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     .addOption(new Option('--output <name>', 'only this output; may be repeated').argParser(collect))
     .option('--deadline-ms <ms>', 'how long to wait for the answer (default 10000)', integer(1))
     .option('--id <id>', 'comes back in the answer')
+    .addHelpText(
+      'after',
+      examples(
+        "infer iris --input '[[5.1,3.5,1.4,0.2]]'",
+        'infer bert --input ids=@ids.npy --input mask=@mask.json',
+        'infer iris --file request.json --json',
+      ),
+    )
     .action(action<[string, InferCommandOptions]>(inferModel));
 
   program.command('hosts').description('hosts with devices and slots').action(action<[object]>(listHosts));
@@ -160,7 +173,8 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
 
   program
     .command('completion')
-    .description('a script that completes commands in the shell: source <(troupe completion bash)')
+    .description('a script that completes commands in the shell')
+    .addHelpText('after', '\nExamples:\n  source <(troupe completion bash)\n')
     .addArgument(new Argument('<shell>').choices(shells))
     .action(
       action<[Shell, object]>(async (context, shell) => {
@@ -171,6 +185,10 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
 
   addGlobalOptions(program);
   return program;
+}
+
+function examples(...lines: string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  troupe ${line}\n`).join('')}`;
 }
 
 /** On every command, so that they may stand behind it as well as before it. */

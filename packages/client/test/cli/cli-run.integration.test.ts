@@ -124,6 +124,7 @@ describe('the command line without a cluster', () => {
     expect((await run([])).err).to.include('Usage: troupe');
     const help = await run(['models', 'push', '--help']);
     expect(help).to.include({ code: 0, err: '' });
+    expect(help.out).to.include('Examples:\n  troupe models push');
     expect(help.out).to.include('--max-batch <rows>').and.to.include('--json');
     for (const line of help.out.split('\n')) expect(line.length).to.be.at.most(80);
     expect((await run(['--version'])).out).to.match(/^\d+\.\d+\.\d+\n$/);
@@ -308,7 +309,8 @@ describe('the command line with a cluster', () => {
       .and.to.include('cpu:0 cpu:1')
       .and.to.include('2.5 s');
     expect((await on('models', 'show', 'ints')).out)
-      .to.include('[-1]')
+      .to.include("ask it: npx troupe infer ints --input '[0]' --nats")
+      .and.to.include('[-1]')
       .and.to.include('INT64');
   });
 

@@ -1,7 +1,9 @@
 /** The command line's own text: JSON without loss, inputs, tables, figures. */
+import type { Signature } from '@troupe/shared';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { nameOfFile } from '../../src/cli/commands/model-commands.js';
+import { exampleRequest } from '../../src/cli/example-request.js';
 import { UsageError } from '../../src/cli/exit-code.js';
 import { formatBytes, formatMs, formatTable, showControls } from '../../src/cli/format-table.js';
 import { formatValues, plainOutput } from '../../src/cli/format-tensor.js';
@@ -107,6 +109,32 @@ describe('--input', () => {
     expect((await refusal(['1', 'a=2'])).message).to.include('both');
     expect((await refusal(['a=@'])).message).to.include('name of a file');
     expect((await refusal(['a=@-', 'b=@-'])).message).to.include('read once');
+  });
+});
+
+describe('the request to copy', () => {
+  const ask = (...inputs: Signature['inputs']) => exampleRequest('m', '', { inputs, outputs: [] });
+
+  it('gives each input a value of its shape, or a file where it would be long', () => {
+    expect(ask({ name: 'x', datatype: 'FP32', shape: [-1, 4] })).to.equal(
+      "npx troupe infer m --input '[[0,0,0,0]]'",
+    );
+    expect(ask({ name: 'x', datatype: 'FP32', shape: [] })).to.equal('npx troupe infer m --input 0');
+    expect(
+      ask(
+        { name: 'a b', datatype: 'BYTES', shape: [-1] },
+        { name: "it's", datatype: 'BOOL', shape: [2] },
+        { name: 'image/1', datatype: 'FP32', shape: [-1, 3, 224, 224] },
+        { name: 'any', datatype: 'FP32', shape: undefined },
+      ),
+    ).to.equal(
+      `npx troupe infer m --input 'a b=[""]' --input 'it'\\''s=[false,false]' --input 'image/1=@image_1.npy' --input any=@any.npy`,
+    );
+  });
+
+  it('can be parsed again', async () => {
+    const value = /--input '(.*)'$/.exec(ask({ name: 'x', datatype: 'INT64', shape: [2, -1] }))?.[1] ?? '';
+    expect(await parseInputArguments([value], noFile)).to.deep.equal([[0], [0]]);
   });
 });
 

@@ -4,6 +4,7 @@ import { parseModelName } from '@troupe/shared';
 import type { ModelDetails, ModelSummary } from '../../sdk/cluster-answers.js';
 import type { RegisteredModel, RegisterProgress } from '../../sdk/register-model.js';
 import type { CommandContext } from '../command-context.js';
+import { exampleRequest } from '../example-request.js';
 import { UsageError } from '../exit-code.js';
 import { formatBytes, showControls } from '../format-table.js';
 import { readGolden, readModelConfig } from '../model-config.js';
@@ -161,6 +162,9 @@ export async function showModel(context: CommandContext, name: string): Promise<
           spec.shape === undefined ? 'any' : `[${spec.shape.join(',')}]`,
         ]);
         parts.push(context.table(['', 'NAME', 'TYPE', 'SHAPE'], rows));
+        const selector = model.labels.stable === version.version ? '' : ` --version ${version.version}`;
+        const example = exampleRequest(model.name, selector, version.signature);
+        parts.push(`ask it: ${showControls(example)}${context.clusterFlags}\n`);
       }
     }
     return parts.join('');
