@@ -7,6 +7,7 @@ export {
   type Environment,
   EnvName,
   readEnvironment,
+  readVisibleGpus,
 } from './config/environment.js';
 export type { NatsAccess } from './config/server-access.js';
 export { settingCatalogue } from './config/setting-catalogue.js';

@@ -169,6 +169,11 @@ export function readEnvironment(
   };
 }
 
+/** What `CUDA_VISIBLE_DEVICES` says: the GPUs that CUDA shows this process and its children; absent: all. */
+export function readVisibleGpus(variables: Variables = process.env): string | undefined {
+  return variables.CUDA_VISIBLE_DEVICES;
+}
+
 /**
  * Environment of a child process: ours, with changes on top. `cuda:N` counts GPUs in the order of the PCI bus, as
  * nvidia-smi does, unless our own environment says otherwise.

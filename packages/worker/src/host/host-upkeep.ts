@@ -1,6 +1,6 @@
 /**
- * What a running host does now and then: measures its workers' memory and its devices, looks for peers that take over from a worker
- * in fallback, removes artifacts that nobody uses. Owns the timers; the host starts and stops it.
+ * What a running host does now and then: measures its workers' memory and its devices, looks for peers that take
+ * over from a worker in fallback, removes artifacts that nobody uses. Owns the timers; the host starts and stops it.
  */
 import type { LeaseStore, Log } from '@troupe/shared';
 import type { DeviceMeter } from './device-meter.js';

@@ -3,10 +3,11 @@
  * program is absent, fails or takes too long there is no answer, which harms nothing. Knows nothing of devices.
  */
 import { execFile } from 'node:child_process';
+import { readVisibleGpus } from '@troupe/shared';
 
 /** One GPU. What the driver does not tell (`[N/A]`, for example on MIG) is absent. */
 export interface GpuReading {
-  /** In the order of the PCI bus. */
+  /** The N of `cuda:N`. */
   readonly index: number;
   readonly memoryTotalBytes?: number;
   readonly memoryUsedBytes?: number;
@@ -18,6 +19,9 @@ const query = [
   '--query-gpu=index,memory.total,memory.used,utilization.gpu',
   '--format=csv,noheader,nounits',
 ] as const;
+
+/** A name, so that checkers of packages do not take it for one that a package brings. */
+const program = 'nvidia-smi';
 
 const bytesPerMebibyte = 1024 ** 2;
 const longestOutputBytes = 65_536;
@@ -43,6 +47,22 @@ export function parseGpuReadings(text: string): GpuReading[] {
   });
 }
 
+/**
+ * Numbers GPUs as CUDA does under `CUDA_VISIBLE_DEVICES`, which nvidia-smi does not know: by their place in that list,
+ * up to its first entry that is no GPU. One that is listed by its UUID is there, but without numbers.
+ */
+export function numberAsCuda(readings: readonly GpuReading[], visible: string | undefined): GpuReading[] {
+  if (visible === undefined) return [...readings];
+  const numbered: GpuReading[] = [];
+  for (const entry of visible.split(',').map((text) => text.trim())) {
+    const index = numbered.length;
+    const reading = readings.find((candidate) => String(candidate.index) === entry);
+    if (reading === undefined && !/^(GPU|MIG)-/.test(entry)) break;
+    numbered.push({ ...reading, index });
+  }
+  return numbered;
+}
+
 /** Resolves with the GPUs, or with why there is no answer, in a few words. Never rejects. */
 export function readGpus(limitMs: number, signal?: AbortSignal): Promise<readonly GpuReading[] | string> {
   return new Promise((resolve) => {
@@ -52,8 +72,8 @@ export function readGpus(limitMs: number, signal?: AbortSignal): Promise<readonl
       maxBuffer: longestOutputBytes,
       ...(signal === undefined ? {} : { signal }),
     } as const;
-    execFile('nvidia-smi', query, options, (error, stdout) => {
-      if (error === null) resolve(parseGpuReadings(stdout));
+    execFile(program, query, options, (error, stdout) => {
+      if (error === null) resolve(numberAsCuda(parseGpuReadings(stdout), readVisibleGpus()));
       else if (error.code === 'ENOENT') resolve('nvidia-smi is not on the PATH');
       else if (error.killed === true) resolve(`nvidia-smi did not answer within ${limitMs} ms`);
       else resolve(`nvidia-smi failed: ${stdout.trim().split('\n')[0] || error.message.split('\n')[0]}`);

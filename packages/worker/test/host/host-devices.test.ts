@@ -4,7 +4,7 @@ import { createLog, type Device, parseDevice, TroupeError } from '@troupe/shared
 import { expect } from 'chai';
 import { DeviceMeter } from '../../src/host/device-meter.js';
 import { findDevices, type WantedDevices } from '../../src/host/host-devices.js';
-import { parseGpuReadings, readGpus } from '../../src/host/nvidia-smi.js';
+import { numberAsCuda, parseGpuReadings, readGpus } from '../../src/host/nvidia-smi.js';
 import type { DeviceProbe } from '../../src/onnx/device-probe.js';
 import { ScriptedNvidiaSmi } from './scripted-nvidia-smi.js';
 
@@ -13,17 +13,19 @@ const devices = (...names: string[]): Device[] => names.map((name) => parseDevic
 
 describe('devices of a host', function () {
   this.timeout(20_000);
-  const pathBefore = process.env.PATH;
+  const { PATH: pathBefore, CUDA_VISIBLE_DEVICES: visibleBefore } = process.env;
   let tool: ScriptedNvidiaSmi;
   let told: string[];
 
   beforeEach(() => {
     tool = new ScriptedNvidiaSmi();
     process.env.PATH = tool.path;
+    delete process.env.CUDA_VISIBLE_DEVICES;
     told = [];
   });
   afterEach(() => {
     process.env.PATH = pathBefore;
+    if (visibleBefore !== undefined) process.env.CUDA_VISIBLE_DEVICES = visibleBefore;
     tool.remove();
   });
 
@@ -118,6 +120,27 @@ describe('devices of a host', function () {
     expect(await readGpus(5_000)).to.equal('nvidia-smi failed: NVIDIA-SMI has failed');
     process.env.PATH = '/nowhere';
     expect(await readGpus(5_000)).to.equal('nvidia-smi is not on the PATH');
+  });
+
+  it('GPUs are numbered as CUDA numbers those that it shows, and nvidia-smi’s numbers go with the right one', () => {
+    const readings = parseGpuReadings('0, 10, 1, 0\n1, 20, 2, 0\n2, 30, 3, 0');
+    const shown = (visible: string | undefined) =>
+      numberAsCuda(readings, visible).map((gpu) => [gpu.index, (gpu.memoryTotalBytes ?? 0) / mebibyte]);
+    expect(shown(undefined)).to.deep.equal([
+      [0, 10],
+      [1, 20],
+      [2, 30],
+    ]);
+    expect(shown('2,0')).to.deep.equal([
+      [0, 30],
+      [1, 10],
+    ]);
+    expect(shown('1,-1,2')).to.deep.equal([[0, 20]]);
+    expect(shown('GPU-8932f937, 1')).to.deep.equal([
+      [0, 0],
+      [1, 20],
+    ]);
+    expect(shown('')).to.deep.equal([]);
   });
 
   it('what is no line of nvidia-smi is left out', () => {
