@@ -12,9 +12,10 @@ import { printLogsOnFailure, startCluster, type TestCluster } from '../harness/c
 import { registerIris } from '../harness/iris-model.js';
 import { repositoryRoot } from '../harness/repository-root.js';
 import { removeDirectory, temporaryDirectory } from '../harness/server-process.js';
-import { cnn, tinyMlp } from '../models/dense-models.js';
+import { tinyMlp } from '../models/dense-models.js';
 import { type CodeBlock, codeBlocks } from './code-blocks.js';
-import { textModel } from './text-model.js';
+import { imageModel } from './image-model.js';
+import { pooledOf, textModel } from './text-model.js';
 
 /** What is not run here, and why. */
 const notRun: readonly { readonly document: string; readonly code: string; readonly why: string }[] = [
@@ -40,6 +41,26 @@ const blocksOf = (document: string) => codeBlocks(readFileSync(join(repositoryRo
 const isLeftOut = (document: string, { code }: CodeBlock) =>
   notRun.some((one) => one.document === document && one.code === code);
 
+/** What the examples must answer, beside ending well. */
+const answers: Readonly<Record<string, (output: string) => void>> = {
+  'node examples/image.mjs image-model picture.rgb\n': (output) => {
+    expect(output).to.include('output [1, 3], highest at 2');
+  },
+  "node examples/token-ids.mjs text-model '[[101,7592,102],[101,2129,2024,2017,102]]'\n": (output) => {
+    expect(output).to.include('pooled [2, 4]');
+    const numbers =
+      output
+        .slice(output.lastIndexOf('['))
+        .match(/-?\d+(\.\d+)?(e-?\d+)?/g)
+        ?.map(Number) ?? [];
+    const wanted = [...pooledOf([101, 7592, 102]), ...pooledOf([101, 2129, 2024, 2017, 102])];
+    expect(numbers).to.have.length(wanted.length);
+    numbers.forEach((number, index) => {
+      expect(number).to.be.closeTo(wanted[index] as number, 1e-5);
+    });
+  },
+};
+
 const commandLimitMs = 60_000;
 
 describe('the documentation', function () {
@@ -52,7 +73,9 @@ describe('the documentation', function () {
     folder = temporaryDirectory('documented');
     writeFileSync(join(folder, 'my-model.onnx'), tinyMlp(1));
     writeFileSync(join(folder, 'my-model-2.onnx'), tinyMlp(2));
-    writeFileSync(join(folder, 'picture.rgb'), new Uint8Array(224 * 224 * 3).fill(127));
+    // All blue: the third channel, wherever the example puts it.
+    const picture = Uint8Array.from({ length: 224 * 224 * 3 }, (_, index) => (index % 3 === 2 ? 255 : 0));
+    writeFileSync(join(folder, 'picture.rgb'), picture);
     symlinkSync(join(repositoryRoot, 'node_modules'), join(folder, 'node_modules'));
     symlinkSync(join(repositoryRoot, 'examples'), join(folder, 'examples'));
     const commands = join(folder, 'commands');
@@ -129,7 +152,7 @@ describe('the documentation', function () {
         const wants = (model: string) => blocks.some(({ code }) => code.includes(model));
         if (wants('iris')) await registerIris(client, 1);
         if (wants('image-model')) {
-          await client.registerModel({ name: 'image-model', bytes: cnn(), replicas: 1 });
+          await client.registerModel({ name: 'image-model', bytes: imageModel(), replicas: 1 });
         }
         if (wants('text-model')) {
           await client.registerModel({ name: 'text-model', bytes: textModel(), replicas: 1 });
@@ -143,6 +166,7 @@ describe('the documentation', function () {
           const { code, output } = await runBlock(block);
           if (block.refused === undefined) {
             expect(code, output).to.equal(0);
+            answers[block.code]?.(output);
           } else {
             expect(output).to.include(`[${block.refused}]`);
             expect(code, output).to.equal(1);
@@ -159,6 +183,11 @@ describe('the documentation', function () {
         `${document}: ${why}`,
       ).to.have.length(1);
     }
+  });
+
+  it('shows every example whose answer is known', () => {
+    const shown = new Set(documents.flatMap(blocksOf).map(({ code }) => code));
+    expect(Object.keys(answers).filter((code) => !shown.has(code))).to.deep.equal([]);
   });
 
   it('shows the example of ten lines as it stands in examples/', () => {

@@ -11,10 +11,18 @@ import {
 const vocabulary = 8_192;
 const width = 4;
 
+const random = new SeededRandom(1);
+const table = Float32Array.from({ length: vocabulary * width }, () => random.nextWithin(1));
+
+/** What the model answers for one text, without padding: the mean of its rows of the table. */
+export function pooledOf(ids: readonly number[]): number[] {
+  return Array.from({ length: width }, (_, column) =>
+    ids.reduce((sum, id) => sum + (table[id * width + column] ?? Number.NaN) / ids.length, 0),
+  );
+}
+
 /** `input_ids` and `attention_mask` [N, L] INT64 to `pooled` [N, 4] float32. */
 export function textModel(): Uint8Array<ArrayBuffer> {
-  const random = new SeededRandom(1);
-  const table = Float32Array.from({ length: vocabulary * width }, () => random.nextWithin(1));
   const nodes: NodeDescription[] = [
     { opType: 'Gather', inputs: ['table', 'input_ids'], outputs: ['embedded'] },
     {
