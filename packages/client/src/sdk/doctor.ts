@@ -25,11 +25,15 @@ const slowRoundTripMs = 50;
 
 /** Examines over an open link. `address` is how the findings name it. */
 export async function examineLink(link: NatsLink, address: string): Promise<DoctorReport> {
+  const namespace = `namespace ${link.subjects.namespace}`;
+  const roundTrip = await checkRoundTrip(link);
   const findings: Finding[] = [
-    { check: 'client.address', state: 'ok', found: `${address}, namespace ${link.subjects.namespace}` },
-    await checkRoundTrip(link),
-    await checkJetStream(link),
+    { check: 'client.address', state: 'ok', found: `${address}, ${namespace}` },
+    roundTrip,
   ];
+  // Where the server says nothing, everything else would only run into its deadline.
+  if (roundTrip.state === 'fault') return { reached: false, findings };
+  findings.push(await checkJetStream(link));
   try {
     const answer = await callAdmin(link, 'cluster', 'doctor', {}, { timeoutMs: answerLimitMs });
     return { reached: true, findings: [...findings, ...parseFindings(answer)] };
@@ -63,7 +67,11 @@ async function checkRoundTrip(link: NatsLink): Promise<Finding> {
           advice: 'every request takes at least that: run clients nearer to NATS',
         };
   } catch (thrown) {
-    return failed(check, thrown, 'the connection was cut: ask again');
+    return failed(
+      check,
+      thrown,
+      'see whether the server is overloaded or frozen, and what stands between, then ask again',
+    );
   }
 }
 
@@ -80,7 +88,12 @@ async function checkJetStream(link: NatsLink): Promise<Finding> {
 }
 
 function failed(check: string, thrown: unknown, advice: string): Finding {
-  return { check, state: 'fault', found: asTroupeError(thrown, 'nats.failed').message, advice };
+  return {
+    check,
+    state: 'fault',
+    found: `no answer: ${asTroupeError(thrown, 'nats.failed').message}`,
+    advice,
+  };
 }
 
 function parseFindings(answer: unknown): Finding[] {

@@ -91,6 +91,22 @@ describe('troupe doctor', () => {
     expect(err).to.contain(url).and.to.contain('[nats.unreachable]');
   });
 
+  it('stops at a server that says nothing any more, and tells so', async () => {
+    const client = await connect({ servers: cluster.url });
+    cluster.nats.freeze();
+    try {
+      const report = await client.doctor();
+      expect(report.reached).to.equal(false);
+      expect(report.findings.map(({ check, state }) => `${check} ${state}`)).to.deep.equal([
+        'client.address ok',
+        'client.round_trip fault',
+      ]);
+    } finally {
+      cluster.nats.thaw();
+      await client.close();
+    }
+  }).timeout(20_000);
+
   it('is a method of the client as well', async () => {
     findings = [well];
     const client = await connect({ servers: cluster.url });

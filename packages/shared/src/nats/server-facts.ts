@@ -3,7 +3,7 @@
  * changed. Whether a fact is good or bad is not decided here.
  */
 import { type ConsumerInfo, DeliverPolicy, type StreamInfo } from 'nats';
-import { asTroupeError } from '../errors/troupe-error.js';
+import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
 import { recordStreamConfigs } from './events.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
 import type { NatsLink } from './nats-link.js';
@@ -83,13 +83,29 @@ export function readNatsServer(link: NatsLink): NatsServerFacts {
   };
 }
 
-/** One round trip to the server, in milliseconds. Rejects with `nats.failed`. */
+const roundTripLimitMs = 5_000;
+
+/** One round trip to the server, in milliseconds. Rejects with `nats.failed`, also where none comes back within 5 s. */
 export async function natsRoundTripMs(link: NatsLink): Promise<number> {
   const from = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  // On a cut connection a flush of the library never ends.
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new TroupeError(
+          'nats.failed',
+          `NATS at ${link.servers} did not answer within ${roundTripLimitMs} ms`,
+        ),
+      );
+    }, roundTripLimitMs);
+  });
   try {
-    await link.connection.flush();
+    await Promise.race([link.connection.flush(), late]);
   } catch (error) {
     throw asTroupeError(error, 'nats.failed');
+  } finally {
+    clearTimeout(timer);
   }
   return performance.now() - from;
 }
