@@ -10,13 +10,15 @@ export interface Certificates {
   readonly keyFile: string;
 }
 
+const program = 'openssl';
+
 /** Whether there is a program that makes them; tests that need them skip loudly where there is none. */
 export function hasOpenssl(): boolean {
-  return spawnSync('openssl', ['version']).status === 0;
+  return spawnSync(program, ['version']).status === 0;
 }
 
 function openssl(dir: string, args: readonly string[]): void {
-  const { status, stderr } = spawnSync('openssl', args, { cwd: dir, encoding: 'utf8', timeout: 30_000 });
+  const { status, stderr } = spawnSync(program, args, { cwd: dir, encoding: 'utf8', timeout: 30_000 });
   if (status !== 0) throw new Error(`openssl ${args.join(' ')} failed:\n${stderr}`);
 }
 

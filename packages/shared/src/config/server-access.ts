@@ -1,4 +1,6 @@
 /** How a process logs in to its servers, as plain data: a host passes it on to its runners. Files are read at use. */
+import { readFileSync } from 'node:fs';
+import { TroupeError } from '../errors/troupe-error.js';
 
 /** Credentials for NATS: user and password, or a token, or a credentials file; and whom to trust. */
 export interface NatsAccess {
@@ -24,3 +26,23 @@ export function untrustedCertificate(thrown: unknown): string | undefined {
   }
   return undefined;
 }
+
+/**
+ * Reads a file of credentials or trust. Throws `config.invalid` where it cannot be read, or lacks the line that such a
+ * file has: TLS and the servers say nothing that helps about a wrong one. Its content is never repeated.
+ */
+export function readAccessFile(path: string, what: string, mark: string): string {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new TroupeError('config.invalid', `${what} ${path} cannot be read: ${String(error)}`, {
+      cause: error,
+    });
+  }
+  if (text.includes(mark)) return text;
+  throw new TroupeError('config.invalid', `${what} ${path} has no line '${mark}'`);
+}
+
+/** A line of every PEM file with a certificate. */
+export const certificateMark = '-----BEGIN CERTIFICATE-----';

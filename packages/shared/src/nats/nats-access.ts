@@ -1,26 +1,18 @@
 /** Turns credentials and trust into what the NATS library takes. For the link and the artifact store, which connect. */
-import { readFileSync } from 'node:fs';
 import { type ConnectionOptions, credsAuthenticator } from 'nats';
-import type { NatsAccess } from '../config/server-access.js';
-import { TroupeError } from '../errors/troupe-error.js';
+import { certificateMark, type NatsAccess, readAccessFile } from '../config/server-access.js';
 import { credentialsOf } from './server-address.js';
 
-function readAccessFile(path: string, what: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new TroupeError('config.invalid', `${what} ${path} cannot be read: ${String(error)}`, {
-      cause: error,
-    });
-  }
-}
+/** A line of every credentials file. */
+const credsMark = '-----BEGIN NATS USER JWT-----';
 
 /** Read again at each connection; the last known content where it cannot be read in the middle of being renewed. */
 function renewable(path: string): () => Uint8Array {
-  let last = readAccessFile(path, 'the NATS credentials file (NATS_CREDS)');
+  const read = () => Buffer.from(readAccessFile(path, 'the NATS credentials file (NATS_CREDS)', credsMark));
+  let last = read();
   return () => {
     try {
-      last = readFileSync(path);
+      last = read();
     } catch {
       // The server decides whether what we had still counts.
     }
@@ -50,7 +42,7 @@ export function natsAccessOptions(
           tls:
             caFile === undefined
               ? {}
-              : { ca: readAccessFile(caFile, 'the CA file of NATS (NATS_CA)').toString() },
+              : { ca: readAccessFile(caFile, 'the CA file of NATS (NATS_CA)', certificateMark) },
         }
       : {}),
   };

@@ -57,7 +57,8 @@ function classifyConnectError(error: unknown, servers: string): TroupeError {
   if (
     code === 'AUTHORIZATION_VIOLATION' ||
     code === 'AUTHENTICATION_EXPIRED' ||
-    code === 'BAD_AUTHENTICATION'
+    code === 'BAD_AUTHENTICATION' ||
+    code === 'BAD_CREDS'
   ) {
     return new TroupeError('nats.unauthorized', `NATS at ${servers} refused the credentials`, {
       cause: error,

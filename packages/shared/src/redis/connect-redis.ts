@@ -1,6 +1,6 @@
 /** Connects to Redis and checks that it is fit to hold leases and the registry. Called once at the start of a process. */
-import { readFileSync } from 'node:fs';
 import { defaults } from '../config/defaults.js';
+import { certificateMark, readAccessFile } from '../config/server-access.js';
 import { TroupeError } from '../errors/troupe-error.js';
 import { parseNamespace } from '../names/namespace.js';
 import { createRedisKeys } from '../names/redis-keys.js';
@@ -40,13 +40,7 @@ function readAuthority(caFile: string | undefined, address: RedisAddress): strin
       `the Redis URL (REDIS_URL) ${address.text} uses no TLS, so REDIS_CA would count for nothing: write rediss://`,
     );
   }
-  try {
-    return readFileSync(caFile, 'utf8');
-  } catch (error) {
-    throw new TroupeError('config.invalid', `the CA file of Redis (REDIS_CA) ${caFile} cannot be read`, {
-      cause: error,
-    });
-  }
+  return readAccessFile(caFile, 'the CA file of Redis (REDIS_CA)', certificateMark);
 }
 
 /**

@@ -1,12 +1,13 @@
 /** Servers with credentials and TLS: what gets in, and what is said of what does not. */
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TroupeError } from '@troupe/shared';
 import { connectNats, createArtifactStore, type NatsOptions } from '@troupe/shared/nats';
 import { connectRedis } from '@troupe/shared/redis';
 import { expect } from 'chai';
 import { type Certificates, createCertificates, hasOpenssl } from '../../../../test/harness/certificates.js';
+import { createNatsCredentials } from '../../../../test/harness/nats-credentials.js';
 import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
 import { freePort } from '../../../../test/harness/ports.js';
 import { type RedisServer, startRedis } from '../../../../test/harness/redis-server.js';
@@ -39,6 +40,34 @@ describe('NATS credentials given apart from the address', () => {
     }
   });
 
+  it('let in by a credentials file, which others have not', async () => {
+    const dir = temporaryDirectory('creds');
+    const { config, creds } = createNatsCredentials();
+    const server = await startNats({ config });
+    try {
+      const credsFile = join(dir, 'user.creds');
+      writeFileSync(credsFile, creds);
+      await (await nats({ servers: server.url, access: { credsFile } })).close();
+      writeFileSync(credsFile, createNatsCredentials().creds);
+      expect((await refusal(nats({ servers: server.url, access: { credsFile } }))).reason).to.equal(
+        'nats.unauthorized',
+      );
+      expect((await refusal(nats({ servers: server.url }))).reason).to.equal('nats.unauthorized');
+    } finally {
+      removeDirectory(dir);
+      await server.stop();
+    }
+  });
+
+  it('of a file that holds something else are refused by its name', async () => {
+    const file = new URL('../../package.json', import.meta.url).pathname;
+    for (const access of [{ credsFile: file }, { caFile: file }]) {
+      const error = await refusal(nats({ servers: 'nats://127.0.0.1:1', access }));
+      expect(error.reason).to.equal('config.invalid');
+      expect(error.message).to.contain(file);
+    }
+  });
+
   it('of a file that is not there are refused by its name', async () => {
     for (const [access, env] of [
       [{ credsFile: '/nowhere/a.creds' }, 'NATS_CREDS'],
@@ -51,13 +80,16 @@ describe('NATS credentials given apart from the address', () => {
   });
 
   it('are never sent in clear where a CA asks for TLS and the server has none', async () => {
+    const dir = temporaryDirectory('ca');
     const server = await startNats();
     try {
-      const caFile = new URL('../../../../package.json', import.meta.url).pathname; // read, and never used
+      const caFile = join(dir, 'ca.pem');
+      writeFileSync(caFile, '-----BEGIN CERTIFICATE-----\n'); // read, and never used
       const error = await refusal(nats({ servers: server.url, access: { caFile } }));
       expect(error.reason).to.equal('config.invalid');
       expect(error.message).to.contain('no TLS');
     } finally {
+      removeDirectory(dir);
       await server.stop();
     }
   });
