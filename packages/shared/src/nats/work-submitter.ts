@@ -354,6 +354,8 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
       deaths();
       stopWatching();
       for (const request of open.values()) {
+        // Nobody awaits the answer any more; one that goes to somebody else's inbox is still awaited there.
+        if (request.work.answerTo === undefined) sendCancel(request);
         if (request.lingering) remove(request);
         else
           settleWith(

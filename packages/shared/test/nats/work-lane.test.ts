@@ -353,6 +353,19 @@ describe('the work lane', () => {
     expect((await refusal(ask('after'))).reason).to.equal('client.closed');
   });
 
+  it('withdraws what is open when it is closed, but not what somebody else awaits', async () => {
+    const cancels: string[] = [];
+    closers.push(subscribeCancels(runnerLink, 'echo', 1, ({ id }) => cancels.push(id)));
+    const lane = pull(() => undefined);
+    const open = [ask('mine'), ask('theirs', 10_000, { answerTo: '_INBOX.caller' })].map(refusal);
+    await waitUntil('both are taken', () => lane.taken.length === 2);
+    submitter.close();
+    await Promise.all(open);
+    await clientLink.connection.flush();
+    await runnerLink.connection.flush();
+    expect(cancels).to.deep.equal(['mine']);
+  });
+
   it('takes large messages within the byte bound of its pulls, without losing its connection', async () => {
     let disconnects = 0;
     runnerLink.onDisconnect(() => {
