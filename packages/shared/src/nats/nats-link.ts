@@ -126,6 +126,15 @@ class Listeners {
 export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   const list = splitServers(options.servers);
   const servers = list.map(hideCredentials).join(', ');
+  const wrong = list
+    .map(hideCredentials)
+    .find((one) => !URL.canParse(one.includes('://') ? one : `nats://${one}`));
+  if (list.length === 0 || wrong !== undefined) {
+    throw new TroupeError(
+      'config.invalid',
+      `${wrong ?? 'nothing'} is not an address of NATS (NATS_URL): write nats://host:port`,
+    );
+  }
   const timeoutMs = options.connectTimeoutMs ?? defaults.connectTimeoutMs;
   const access = natsAccessOptions(list, options.access);
   let connection: NatsConnection;

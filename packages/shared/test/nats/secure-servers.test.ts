@@ -95,6 +95,14 @@ describe('NATS credentials given apart from the address', () => {
   });
 });
 
+describe('an address of NATS that is none', () => {
+  it('is refused at once, as it is no server that could still come', async () => {
+    for (const servers of ['nats://ann:secret@here:99999', ',']) {
+      expect((await refusal(nats({ servers }))).reason, servers).to.equal('config.invalid');
+    }
+  });
+});
+
 describe('servers with user, password and TLS', () => {
   let dir: string;
   let certificates: Certificates;
