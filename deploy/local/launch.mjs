@@ -2,6 +2,7 @@
  * Owns one `npm start` from its flags to its exit code: the lock of the running cluster, the guard, set-up, processes,
  * proof, report, and the end in order. Called by start.mjs; leaves the real work to the modules beside it.
  */
+
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { createCluster, localHostName, removeClusterFile, writeClusterFile } fro
 import { reportEarlyEnd } from './exit-code.mjs';
 import { Interrupted, SetupFault } from './fault.mjs';
 import { helpText, parseFlags } from './flags.mjs';
+import { expectGivenServer } from './given-servers.mjs';
 import { startGuard } from './guard-client.mjs';
 import { tryLock } from './lock.mjs';
 import { isAlive, sweepRun } from './processes.mjs';
@@ -93,6 +95,8 @@ async function launchLocked(context, options, progress, signals) {
   let cluster;
   try {
     const given = { nats: Boolean(env.NATS_URL), redis: Boolean(env.REDIS_URL) };
+    if (env.NATS_URL) await expectGivenServer('NATS_URL', env.NATS_URL);
+    if (env.REDIS_URL) await expectGivenServer('REDIS_URL', env.REDIS_URL);
     const tools = { guard, progress, signal: signals.stop };
     const servers = await (context.setUp ?? ensureSetUp)(root, {
       ...tools,

@@ -56,9 +56,9 @@ export function readCoordinatorArguments(args: readonly string[]): CoordinatorAr
     if (thrown instanceof CommanderError) throw new CommandLineExit(thrown.exitCode === 0 ? 0 : 2);
     throw thrown;
   }
-  const options = command.opts<Record<string, string | undefined> & { printConfig?: true }>();
+  const options = command.opts<Record<string, string | undefined> & { name?: string; printConfig?: true }>();
   return {
-    name: options['name'] ?? defaultCoordinatorName(),
+    name: options.name ?? defaultCoordinatorName(),
     printConfig: options.printConfig === true,
     flags: Object.fromEntries(settings.map(({ key, option }) => [key, options[option.attributeName()]])),
   };
