@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const startLimitMs = 15_000;
@@ -36,9 +36,8 @@ function armExit(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     const die = () => {
       if (process.listenerCount(signal) > 1) return; // somebody else decides, and 'exit' follows
-      process.off(signal, die);
-      cleanUp();
-      process.kill(process.pid, signal);
+      // By exit, not by the signal again: whatever else was started is ended by handlers of 'exit'.
+      process.exit(128 + constants.signals[signal]);
     };
     process.on(signal, die);
   }
