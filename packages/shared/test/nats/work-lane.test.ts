@@ -146,6 +146,24 @@ describe('the work lane', () => {
     await Promise.all(open);
   });
 
+  it('asks for no more than 16 messages ahead of what it has read, however many credits it has (P1)', async () => {
+    await declareWorkConsumer(runnerLink, 'echo', 1, limits);
+    const asked: number[] = [];
+    const pulls = clientLink.connection.subscribe('$JS.API.CONSUMER.MSG.NEXT.>', {
+      callback: (_, msg) => asked.push(msg.json<{ batch: number }>().batch),
+    });
+    closers.push(() => pulls.unsubscribe());
+    await clientLink.connection.flush();
+    const lane = pull(() => undefined, { credits: 500 });
+    await waitUntil('it has asked', () => asked.length > 0);
+    for (let nudge = 0; nudge < 5; nudge += 1) {
+      lane.puller.pullMore();
+      await runnerLink.connection.flush();
+    }
+    await clientLink.connection.flush();
+    expect(asked.reduce((sum, batch) => sum + batch, 0)).to.equal(16);
+  });
+
   it('waits for a stream that nobody has declared yet, and gives up at the deadline', async () => {
     const error = await refusal(ask('early', 300));
     expect(error.reason).to.equal('request.deadline');
@@ -265,7 +283,9 @@ describe('the work lane', () => {
     runnerDied(1);
     await dead.puller.stop();
     expect(dead.taken.map(({ requestId }) => requestId)).to.deep.equal(['again', 'again']);
-    const [, copy] = dead.taken;
+    const [original, copy] = dead.taken;
+    // A message of its own: what comes again after ack_wait would be the first one.
+    expect(copy?.ref.streamSequence).to.not.equal(original?.ref.streamSequence);
     dead.puller.answer(copy as WorkMessage, message('answered'));
     expect(decoder.decode((await open)?.payload)).to.equal('answered');
     // The first one is in no living hands: it is deleted, and not run after ack_wait for nobody.
