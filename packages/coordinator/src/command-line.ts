@@ -1,6 +1,6 @@
 /** The coordinator's command line. Pure; what the settings come to is for `resolveConfiguration`. */
 import { hostname } from 'node:os';
-import { asTroupeError, parseHostName, settingCatalogue } from '@troupe/shared';
+import { asTroupeError, CommandLineExit, parseHostName, settingCatalogue } from '@troupe/shared';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
 /** What the coordinator is started with. */
@@ -9,17 +9,6 @@ export interface CoordinatorArguments {
   readonly printConfig: boolean;
   /** Settings given as flags, by key. */
   readonly flags: Readonly<Record<string, string | undefined>>;
-}
-
-/** The command line is wrong, or asked for help: what to exit with. The text was printed already. */
-export class CommandLineExit extends Error {
-  override readonly name = 'CommandLineExit';
-  readonly exitCode: number;
-
-  constructor(exitCode: number) {
-    super(`exit with ${exitCode}`);
-    this.exitCode = exitCode;
-  }
 }
 
 /** Machine and process: two coordinators on one machine never share a name. */

@@ -4,8 +4,8 @@
  * standard error), 2 wrong usage, 130 ended at once by a second Ctrl-C.
  */
 import { closeSync, writeSync } from 'node:fs';
-import { asTroupeError, createLog, resolveConfiguration } from '@troupe/shared';
-import { CommandLineExit, readCoordinatorArguments } from './command-line.js';
+import { createLog, resolveConfiguration, runCommand } from '@troupe/shared';
+import { readCoordinatorArguments } from './command-line.js';
 import { createCoordinator } from './coordinator.js';
 
 /** A terminal's one Ctrl-C may arrive twice at once: only a second one this much later means 'now', in milliseconds. */
@@ -78,16 +78,4 @@ async function main(): Promise<number> {
   }
 }
 
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (thrown: unknown) => {
-    if (thrown instanceof CommandLineExit) {
-      process.exitCode = thrown.exitCode;
-      return;
-    }
-    process.stderr.write(`troupe: ${asTroupeError(thrown).message.replace(/\s*\n\s*/g, ' ')}\n`);
-    process.exitCode = 1;
-  },
-);
+runCommand(main);

@@ -61,6 +61,7 @@ export { createRedisKeys, type RedisKeys } from './names/redis-keys.js';
 export { createSubjects, defaultPriority, type Priority, type Subjects } from './names/subjects.js';
 export { createLog, type Log } from './observability/log.js';
 export { extractTraceparent, injectTraceparent } from './observability/trace-context.js';
+export { CommandLineExit, runCommand } from './process/run-command.js';
 export { compareTensors, type Tolerance } from './protocol/compare-tensors.js';
 export {
   Datatype,

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import {
   asTroupeError,
+  CommandLineExit,
   type Device,
   defaults,
   parseDevice,
@@ -23,17 +24,6 @@ export interface HostArguments {
   readonly printConfig: boolean;
   /** Settings given as flags, by key. */
   readonly flags: Readonly<Record<string, string | undefined>>;
-}
-
-/** The command line is wrong, or asked for help: what to exit with. The text was printed already. */
-export class CommandLineExit extends Error {
-  override readonly name = 'CommandLineExit';
-  readonly exitCode: number;
-
-  constructor(exitCode: number) {
-    super(`exit with ${exitCode}`);
-    this.exitCode = exitCode;
-  }
 }
 
 const slotLimit = 10_000;

@@ -5,9 +5,9 @@
  */
 import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { asTroupeError, createLog, resolveConfiguration } from '@troupe/shared';
+import { asTroupeError, createLog, resolveConfiguration, runCommand } from '@troupe/shared';
 import { createHost, type Host } from './host.js';
-import { CommandLineExit, readHostArguments } from './host-command-line.js';
+import { readHostArguments } from './host-command-line.js';
 import { onStopSignals } from './stop-signals.js';
 
 /** For the kills of an abort to be seen and what was held to be handed back, in milliseconds. */
@@ -72,16 +72,4 @@ async function main(): Promise<number> {
   }
 }
 
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (thrown: unknown) => {
-    if (thrown instanceof CommandLineExit) {
-      process.exitCode = thrown.exitCode;
-      return;
-    }
-    process.stderr.write(`troupe: ${asTroupeError(thrown).message.replace(/\s*\n\s*/g, ' ')}\n`);
-    process.exitCode = 1;
-  },
-);
+runCommand(main);
