@@ -46,8 +46,9 @@ export interface LaunchedOptions {
 /** Starts it and waits for the line that ends a good start. */
 export async function launchCluster(options: LaunchedOptions): Promise<Launched> {
   const words = ['npm', 'start', '--', ...(options.args ?? [])];
+  // `exec`: a shell that stayed in between (dash does, bash does not) would take the Ctrl-C as its own end, with 130.
   const [command = '', ...args] =
-    options.terminal === true ? ['script', '-qfec', words.join(' '), '/dev/null'] : words;
+    options.terminal === true ? ['script', '-qfec', `exec ${words.join(' ')}`, '/dev/null'] : words;
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: innerEnvironment(options.env),
