@@ -19,6 +19,7 @@ export type {
   HostCommand,
   HostCommandEnvelope,
   HostCommandReply,
+  Probation,
   TrialRequest,
   TrialVerdict,
 } from './control/host-command.js';
@@ -112,7 +113,21 @@ export type {
   RegisterOutcome,
   RegistrySnapshot,
   RegistryStore,
+  RolloutChange,
   WriteGuard,
 } from './registry/registry-store.js';
+export {
+  isActiveRollout,
+  RollbackCause,
+  type RolloutEvidence,
+  type RolloutNote,
+  RolloutPhase,
+  type RolloutRecord,
+  type RolloutSettings,
+  type RolloutStep,
+  RolloutStrategy,
+  storyLines,
+  type VersionFigures,
+} from './rollout/rollout-record.js';
 export { type PickedVersion, pickVersion, type VersionSelector } from './routing/pick-version.js';
 export type { RouteVersion, RoutingEntry } from './routing/routing-entry.js';

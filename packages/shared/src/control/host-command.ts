@@ -10,6 +10,17 @@ import type { WireError } from '../errors/troupe-error.js';
 import type { Signature } from '../protocol/signature.js';
 import type { BatchSettings, GoldenCase, ModelVersion, VersionLimits } from '../registry/model-record.js';
 
+/**
+ * A version on probation: a rollout has not ended. Failed runs are run once on `standby`, which answers marked
+ * degraded; its snapshot is not recorded as stable yet.
+ */
+export interface Probation {
+  /** The version that stands by: stable as the rollout began. */
+  readonly standby: ModelVersion;
+  /** Deaths of its runner that this worker bears; the next one condemns the version. */
+  readonly maxCrashes: number;
+}
+
 /** What a worker is to serve: everything that it needs with Redis gone. */
 export interface Assignment {
   readonly model: string;
@@ -17,6 +28,10 @@ export interface Assignment {
   readonly device: string;
   /** Requests that the worker may hold at once. */
   readonly credits: number;
+  /** Set while a rollout of this version is under way. */
+  readonly probation?: Probation;
+  /** The declared light variant (the version labelled `light`), for where neither standby nor snapshot can be had. */
+  readonly light?: ModelVersion;
 }
 
 /** A command without its envelope. */
@@ -32,6 +47,16 @@ export type HostCommand =
       readonly version: number;
       readonly device: string;
       readonly credits: number;
+    }
+  /** The version is on probation no longer: it counts as stable from now on. */
+  | { readonly kind: 'confirm'; readonly model: string; readonly version: number; readonly device: string }
+  /** The version is condemned: stop serving it at once, and cover its queue by the standby, snapshot or light variant. */
+  | {
+      readonly kind: 'condemn';
+      readonly model: string;
+      readonly version: number;
+      readonly device: string;
+      readonly cause: string;
     }
   /** Drain the worker and give its slot back. */
   | {

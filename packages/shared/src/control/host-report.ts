@@ -43,6 +43,17 @@ export interface WorkerReport {
   readonly memoryBytes?: number;
   /** Runners that died since the worker was assigned. */
   readonly crashes: number;
+  /** Requests behind p50 and p99. */
+  readonly samples?: number;
+  /** True while its version is on probation (a rollout is under way). */
+  readonly probation?: boolean;
+  /** Set once the version was condemned on this worker, by the host or by the leader's order. */
+  readonly condemned?: { readonly cause: string; readonly kind: 'candidate' | 'crash' | 'order' };
+  /**
+   * Requests of other versions (by decimal version) whose run failed there and that this worker ran as the standby:
+   * `answered` is evidence against that version, `failed` was the request's own fault.
+   */
+  readonly repeats?: Readonly<Record<string, { readonly answered: number; readonly failed: number }>>;
 }
 
 /** One device of a host. */
@@ -50,6 +61,8 @@ export interface DeviceReport {
   /** `cpu:0`, `cuda:1`, `webgpu:0`. */
   readonly name: string;
   readonly kind: DeviceKind;
+  /** What its workers may use together, in bytes; absent where nothing was set. */
+  readonly memoryBudgetBytes?: number;
   readonly memoryTotalBytes?: number;
   readonly memoryUsedBytes?: number;
   /** 0 to 1. */

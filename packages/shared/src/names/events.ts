@@ -18,6 +18,17 @@ export const EventKind = {
   /** An admin changed what is wanted (replicas, slots, a retry): the leader plans anew. */
   RegistryChanged: 'registry.changed',
   RouteChanged: 'route.changed',
+  /** A version was condemned on a worker: `data.atNs` on the machine's monotonic clock. */
+  VersionCondemned: 'version.condemned',
+  /** The standby published its first answer for a condemned version: `data.condemnedNs`, `data.answeredNs`. */
+  WorkerFlipped: 'worker.flipped',
+  RolloutStarted: 'rollout.started',
+  RolloutStep: 'rollout.step',
+  RolloutPaused: 'rollout.paused',
+  RolloutResumed: 'rollout.resumed',
+  RolloutAborted: 'rollout.aborted',
+  RolloutPromoted: 'rollout.promoted',
+  RolloutRolledBack: 'rollout.rolled_back',
   RequestStrike: 'request.strike',
   RequestDead: 'request.dead',
   /** An admin sent a dead letter once more, or threw it away. */

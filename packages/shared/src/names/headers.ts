@@ -10,6 +10,8 @@ export const Header = {
   RequestId: 'Troupe-Id',
   /** Set to `1` where the caller pinned the version: no other version may answer. */
   Pinned: 'Troupe-Pinned',
+  /** The version that was asked for, where its run failed and another one repeats it: the answer is marked degraded. */
+  AskedVersion: 'Troupe-Asked-Version',
   /** Sticky key for weighted routes. */
   Sticky: 'Troupe-Sticky',
   /** Publish attempt, from 2 on. */

@@ -5,8 +5,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { defaults } from '../config/defaults.js';
 import { TroupeError } from '../errors/troupe-error.js';
+import { isActiveRollout } from '../rollout/rollout-record.js';
 import type { ModelRecord, ModelVersion } from './model-record.js';
-import type { NewModelVersion } from './registry-store.js';
+import type { NewModelVersion, RolloutChange } from './registry-store.js';
 import { bareRecord, liveModel, type ModelTombstone, type StoredModel } from './stored-record.js';
 
 /** A model without its revision, which the store gives. */
@@ -118,6 +119,36 @@ export function planCondemned(
   return { action, subject, next: { ...model, versions } };
 }
 
+/** Writes a step of a rollout, with the label and the verdict that go with it. */
+export function planRollout(
+  name: string,
+  stored: StoredModel | undefined,
+  change: RolloutChange,
+): ModelChange {
+  const model = requireModel(name, stored);
+  const { condemn, rollout, stable } = change;
+  requireVersion(model, rollout.to);
+  if (stable !== undefined) requireVersion(model, stable);
+  let versions = model.versions;
+  if (condemn !== undefined) {
+    const { cause, at, version } = condemn;
+    const condemned = { ...requireVersion(model, version), condemned: { cause, at } };
+    versions = bareRecord([...Object.entries(versions), [String(version), condemned]]);
+  }
+  const labels =
+    stable === undefined
+      ? model.labels
+      : bareRecord([
+          ...Object.entries(model.labels).filter(([label]) => label !== 'stable'),
+          ['stable', stable],
+        ]);
+  return {
+    action: `rollout_${rollout.phase}`,
+    subject: `${name}/${rollout.to}`,
+    next: { ...model, versions, labels, rollout: asStored(rollout) },
+  };
+}
+
 /** Removes a version that no label names. */
 export function planDeleteVersion(
   name: string,
@@ -131,6 +162,13 @@ export function planDeleteVersion(
     throw new TroupeError(
       'model.in_use',
       `version ${version} of model ${JSON.stringify(name)} has the label ${labels.join(', ')}; move it first`,
+    );
+  }
+  const { rollout } = model;
+  if (isActiveRollout(rollout) && (rollout.to === version || rollout.from === version)) {
+    throw new TroupeError(
+      'model.in_use',
+      `version ${version} of model ${JSON.stringify(name)} is in a rollout; wait for its end, or abort it`,
     );
   }
   const versions = bareRecord(

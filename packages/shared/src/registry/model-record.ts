@@ -2,6 +2,7 @@
 
 import type { Signature } from '../protocol/signature.js';
 import type { Tensor } from '../protocol/tensor.js';
+import type { RolloutRecord } from '../rollout/rollout-record.js';
 
 /** Inputs with the outputs they must give, run on each device before a version may serve. OIP JSON tensors inside. */
 export interface GoldenCase {
@@ -51,6 +52,8 @@ export interface ModelVersion {
   readonly batching: BatchSettings;
   readonly limits: VersionLimits;
   readonly golden: readonly GoldenCase[];
+  /** Proportional set size of the trial's process with the model loaded, in bytes: the estimate before a runner was measured. */
+  readonly memoryBytes?: number;
   /** ISO 8601, the coordinator's clock. */
   readonly registeredAt: string;
   /** Set when the version was condemned; it is not placed again until an admin retries it. */
@@ -69,6 +72,8 @@ export interface ModelRecord {
   readonly replicas: number;
   /** Number of the latest version ever given out; numbers are not used again after a deletion. */
   readonly latestVersion: number;
+  /** The rollout under way, or the last one. */
+  readonly rollout?: RolloutRecord;
 }
 
 /** Settings of a host that an admin may change. */

@@ -12,6 +12,7 @@ import {
   planLabel,
   planRegister,
   planReplicas,
+  planRollout,
 } from './model-changes.js';
 import type { HostSettings, ModelRecord, ModelVersion } from './model-record.js';
 import type { RecordBackend, RecordKind, RecordWrite } from './record-backend.js';
@@ -21,6 +22,7 @@ import type {
   RegisterOutcome,
   RegistrySnapshot,
   RegistryStore,
+  RolloutChange,
   WriteGuard,
 } from './registry-store.js';
 import {
@@ -115,6 +117,10 @@ class RecordRegistryStore implements RegistryStore {
     guard: WriteGuard,
   ): Promise<ModelRecord> {
     return this.#changeModel(name, guard, (current) => planCondemned(name, current, version, condemned));
+  }
+
+  changeRollout(name: string, change: RolloutChange, guard: WriteGuard): Promise<ModelRecord> {
+    return this.#changeModel(name, guard, (current) => planRollout(name, current, change));
   }
 
   deleteVersion(name: string, version: number, guard: WriteGuard): Promise<ModelRecord> {

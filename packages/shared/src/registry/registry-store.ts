@@ -1,4 +1,5 @@
 /** Port of the model registry. The Redis store and its memory twin pass the same contract suite. */
+import type { RolloutRecord } from '../rollout/rollout-record.js';
 import type { HostSettings, ModelRecord, ModelVersion } from './model-record.js';
 
 /** A version to register; the store gives it its number. */
@@ -20,6 +21,15 @@ export interface WriteGuard {
   readonly epoch?: number;
   /** The write is refused with `registry.conflict` where the record has another revision (0: must not exist). */
   readonly expectedRevision?: number;
+}
+
+/** A step of a rollout with what goes with it, written at once or not at all. */
+export interface RolloutChange {
+  readonly rollout: RolloutRecord;
+  /** Where `stable` goes with this step; absent where it stays. */
+  readonly stable?: number;
+  /** The version that this step condemns. */
+  readonly condemn?: { readonly version: number; readonly cause: string; readonly at: string };
 }
 
 /** One line of the audit. */
@@ -68,6 +78,8 @@ export interface RegistryStore {
     condemned: { readonly cause: string; readonly at: string } | undefined,
     guard: WriteGuard,
   ): Promise<ModelRecord>;
+  /** Writes a step of a rollout; to be guarded by the record's revision. */
+  changeRollout(name: string, change: RolloutChange, guard: WriteGuard): Promise<ModelRecord>;
   /** Removes a version that no label names (`model.in_use` otherwise). */
   deleteVersion(name: string, version: number, guard: WriteGuard): Promise<ModelRecord>;
   /** Removes the model with all its versions; true where there was one. */
