@@ -76,6 +76,7 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
       batching: verdict.batching,
       limits,
       golden,
+      ...(verdict.memoryBytes === undefined ? {} : { memoryBytes: verdict.memoryBytes }),
       registeredAt: new Date().toISOString(),
     };
     return registry.registerVersion(name, version, replicas === undefined ? {} : { replicas }, { actor });
