@@ -25,6 +25,7 @@ const stages = /** @type {const} */ ({ host: 1, coordinator: 2, NATS: 3, Redis: 
  * @property {string} root the clone
  * @property {string} runId
  * @property {NodeJS.ProcessEnv} env
+ * @property {string} devices what the host offers, as its flag takes it
  * @property {{ natsPort: number | undefined, redisPort: number | undefined }} options
  * @property {import('./setup.mjs').Servers} servers
  * @property {import('./guard-client.mjs').Guard} guard
@@ -49,9 +50,10 @@ export function localHostName(name = hostname()) {
  * Coordinator and host, in the order of their start.
  * @param {string} root
  * @param {NodeJS.ProcessEnv} env
+ * @param {string} devices
  * @returns {TroupeProcess[]}
  */
-export function troupeProcesses(root, env) {
+export function troupeProcesses(root, env, devices) {
   return [
     {
       name: 'coordinator',
@@ -66,13 +68,14 @@ export function troupeProcesses(root, env) {
       command: process.execPath,
       args: [
         join(root, 'packages/worker/bin/troupe-worker.js'),
-        '--devices=cpu:0,cpu:1',
+        `--devices=${devices}`,
         `--data=${join(root, '.troupe/data/host-1')}`,
         `--name=${localHostName()}`,
       ],
       stage: stages.host,
       graceMs: drainBoundMs(env) + 5_000,
-      readyMs: 30_000,
+      // Each GPU is tried first; a driver that was just loaded takes its time.
+      readyMs: devices.includes('cuda') ? 120_000 : 30_000,
     },
   ];
 }
@@ -90,7 +93,7 @@ function drainBoundMs(env) {
  * @returns {Cluster}
  */
 export function createCluster(context) {
-  const { root, runId, env, options, servers, guard, progress, signal } = context;
+  const { root, runId, env, devices, options, servers, guard, progress, signal } = context;
   const dataFolder = join(root, '.troupe/data');
   const logFolder = join(root, '.troupe/logs');
   /** @type {import('./supervisor.mjs').Supervisor[]} */
@@ -171,7 +174,7 @@ export function createCluster(context) {
         });
         redis = `redis://127.0.0.1:${port}`;
       }
-      for (const troupeProcess of (context.processes ?? troupeProcesses)(root, env)) {
+      for (const troupeProcess of (context.processes ?? troupeProcesses)(root, env, devices)) {
         await startOne({ ...troupeProcess, env: childEnv({ NATS_URL: nats, REDIS_URL: redis }) });
       }
       return { nats, redis, namespace: env.TROUPE_NAMESPACE || 'troupe' };

@@ -7,6 +7,7 @@
  * @typedef {object} LaunchOptions
  * @property {boolean} once end after the proof
  * @property {boolean} json one line of JSON on standard output, all else on standard error
+ * @property {boolean} gpu serve on this machine's GPUs
  * @property {number | undefined} natsPort fixed port of our own NATS
  * @property {number | undefined} redisPort fixed port of our own Redis
  */
@@ -19,6 +20,8 @@ export const helpText = `Starts Troupe's local cluster: npm start -- [flags]
   --once            end after the proof, with exit code 0 where it held
   --json            one line of JSON on standard output once ready
                     (with: npm start --silent -- --json)
+  --gpu             fetch ONNX Runtime's CUDA provider once, and serve on the GPUs
+                    (Linux on x64; CUDA 12 and cuDNN 9 come from the system)
   --nats-port N     port of the cluster's own NATS (default: 4222 or the next free)
   --redis-port N    port of the cluster's own Redis (default: 6379 or the next free)
   --help            this text
@@ -27,7 +30,7 @@ NATS_URL and REDIS_URL, where set, name servers to use in place of our own.
 TROUPE_NAMESPACE keeps several Troupes apart on the same servers.
 `;
 
-const switches = /** @type {const} */ (['once', 'json', 'help']);
+const switches = /** @type {const} */ (['once', 'json', 'gpu', 'help']);
 const ports = /** @type {const} */ (['nats-port', 'redis-port']);
 
 /**
@@ -104,6 +107,7 @@ export function parseFlags(argv, env) {
     options: {
       once: on.has('once'),
       json: on.has('json'),
+      gpu: on.has('gpu'),
       natsPort: natsPort === undefined ? undefined : Number(natsPort),
       redisPort: redisPort === undefined ? undefined : Number(redisPort),
     },

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createCluster, localHostName, removeClusterFile, writeClusterFile } from './cluster.mjs';
+import { gpuPlatformFault, listGpus } from './cuda-provider.mjs';
 import { reportEarlyEnd } from './exit-code.mjs';
 import { Interrupted, SetupFault } from './fault.mjs';
 import { helpText, parseFlags } from './flags.mjs';
@@ -27,6 +28,9 @@ import { watchStopSignals } from './stop-signals.mjs';
 /** How long a start waits for the end of one whose launcher was killed; its host drains within this. */
 const predecessorMs = 90_000;
 
+/** Without `--gpu`: two, so that a worker on each shows how a model spreads. */
+const cpuDevices = 'cpu:0,cpu:1';
+
 /**
  * @typedef {object} LaunchContext
  * @property {string} [root] the clone
@@ -37,6 +41,7 @@ const predecessorMs = 90_000;
  * @property {typeof import('./cluster.mjs').troupeProcesses} [processes] in place of Troupe's own, for tests
  * @property {(context: Parameters<typeof runProof>[0]) => Promise<import('./prove.mjs').ProofResult>} [proof] likewise
  * @property {typeof ensureSetUp} [setUp] likewise
+ * @property {{ platform: string, arch: string }} [system] likewise, in place of this one
  */
 
 /**
@@ -80,6 +85,8 @@ export async function launch(context) {
  */
 async function launchLocked(context, options, progress, signals) {
   const { root = repositoryRoot, env, processes } = context;
+  const platformFault = options.gpu ? gpuPlatformFault(context.system ?? process) : undefined;
+  if (platformFault !== undefined) throw platformFault;
   const runId = randomBytes(8).toString('hex');
   const lockPath = join(root, '.troupe/cluster.lock');
   const clusterPath = join(root, '.troupe/cluster.json');
@@ -100,15 +107,19 @@ async function launchLocked(context, options, progress, signals) {
     const tools = { guard, progress, signal: signals.stop };
     const servers = await (context.setUp ?? ensureSetUp)(root, {
       ...tools,
+      gpu: options.gpu,
       needs: [
         ...(given.nats ? [] : [/** @type {const} */ ('nats-server')]),
         ...(given.redis ? [] : [/** @type {const} */ ('redis-server')]),
       ],
     });
+    const folders = searchFolders(env.PATH ?? '');
+    const devices = options.gpu ? await listGpus(env, folders, tools) : cpuDevices;
     cluster = createCluster({
       root,
       runId,
       env,
+      devices,
       options,
       servers,
       ...tools,
@@ -127,7 +138,8 @@ async function launchLocked(context, options, progress, signals) {
       proof,
       natsIsOurs: !given.nats,
       redisIsOurs: !given.redis,
-      hasNatsCli: findCommand('nats', searchFolders(env.PATH ?? '')) !== undefined,
+      hasNatsCli: findCommand('nats', folders) !== undefined,
+      devices,
       hostName: localHostName(),
     });
     if (!options.once) await untilAborted(signals.stop);

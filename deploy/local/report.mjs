@@ -11,6 +11,7 @@
  * @property {boolean} redisIsOurs
  * @property {boolean} hasNatsCli
  * @property {string} hostName
+ * @property {string} devices separated by commas
  * @property {import('./prove.mjs').ProofResult} proof
  */
 
@@ -40,7 +41,7 @@ Troupe is up.
 
   NATS    ${withoutPassword(addresses.nats)}${facts.natsIsOurs ? '' : ' (yours)'}
   Redis   ${withoutPassword(addresses.redis)}${facts.redisIsOurs ? '' : ' (yours)'}
-  host    ${hostName} with cpu:0 and cpu:1
+  host    ${hostName} with ${inWords(facts.devices.split(','))}
   files   .troupe/data and .troupe/logs; addresses in .troupe/cluster.json
 
 Proof: ${proof.answered} of ${proof.requests} iris flowers classified through the client SDK
@@ -48,6 +49,11 @@ Proof: ${proof.answered} of ${proof.requests} iris flowers classified through th
   latency    p50 ${milliseconds(proof.p50Ms)}, p99 ${milliseconds(proof.p99Ms)} with ${proof.inFlight} requests in flight
   batches    ${proof.batches}${perBatch}
 `;
+}
+
+/** @param {string[]} names */
+function inWords(names) {
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
 /** @param {ReportFacts} facts */

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { installByApt } from './apt.mjs';
 import { ensureBuilt } from './build.mjs';
+import { ensureCudaProvider } from './cuda-provider.mjs';
 import { SetupFault } from './fault.mjs';
 import { waitForLock } from './lock.mjs';
 import { ensurePackages } from './packages.mjs';
@@ -19,7 +20,8 @@ import { findServer, minServerVersions, searchFolders, serverUrlVariables } from
 
 /**
  * @param {string} root the clone
- * @param {SetupContext & { needs: readonly ServerName[] }} context `needs`: the servers that are to be started
+ * @param {SetupContext & { needs: readonly ServerName[], gpu?: boolean }} context `needs`: the servers that are to be
+ *   started; `gpu`: the CUDA provider is needed, too
  * @returns {Promise<Servers>}
  */
 export async function ensureSetUp(root, context) {
@@ -28,6 +30,7 @@ export async function ensureSetUp(root, context) {
     // The servers first: what is missing there is found out in a moment, the packages take minutes.
     const servers = await ensureServers(context.needs, context);
     await ensurePackages(root, context);
+    if (context.gpu === true) await ensureCudaProvider(root, context);
     await ensureBuilt(root, context);
     return servers;
   } finally {

@@ -4,13 +4,15 @@ import { nodeVersionFault } from '../../deploy/local/node-version.mjs';
 
 const run = (options: object) => ({
   kind: 'run',
-  options: { once: false, json: false, natsPort: undefined, redisPort: undefined, ...options },
+  options: { once: false, json: false, gpu: false, natsPort: undefined, redisPort: undefined, ...options },
 });
 
 describe('flags of npm start', () => {
   const accepted: [string, string[], Record<string, string>, object][] = [
     ['none', [], {}, {}],
     ['--once and --json', ['--once', '--json'], {}, { once: true, json: true }],
+    ['--gpu', ['--gpu'], {}, { gpu: true }],
+    ['--gpu where npm took it', [], { npm_config_gpu: 'true' }, { gpu: true }],
     [
       'ports, apart and with =',
       ['--nats-port', '4300', '--redis-port=6400'],

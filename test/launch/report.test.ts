@@ -24,6 +24,7 @@ const facts = {
   redisIsOurs: true,
   hasNatsCli: false,
   hostName: 'box-1',
+  devices: 'cpu:0,cpu:1',
   proof,
 };
 
@@ -37,6 +38,11 @@ describe('the report of a start', () => {
 
   it('fits a terminal of 80 columns', () => {
     for (const line of formatReport(facts).split('\n')) expect(line.length).to.be.at.most(80);
+  });
+
+  it('names the devices', () => {
+    expect(formatReport(facts)).to.include('box-1 with cpu:0 and cpu:1\n');
+    expect(formatReport({ ...facts, devices: 'cuda:0' })).to.include('box-1 with cuda:0\n');
   });
 
   it('the proof fails for a missing answer or an accuracy below 0.95, and says which', () => {

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { ensureCudaProvider } from '../../../deploy/local/cuda-provider.mjs';
 import { launch } from '../../../deploy/local/launch.mjs';
 import { ensureServers } from '../../../deploy/local/setup.mjs';
 
@@ -11,11 +12,12 @@ const standIn = fileURLToPath(new URL('./process.mjs', import.meta.url));
 /**
  * @param {string} name
  * @param {1 | 2} stage
+ * @param {string[]} args
  */
-const plan = (name, stage) => ({
+const plan = (name, stage, ...args) => ({
   name,
   command: process.execPath,
-  args: [standIn, name, join(root, 'notes')],
+  args: [standIn, name, join(root, 'notes'), ...args],
   stage,
   graceMs: 10_000,
   readyMs: 20_000,
@@ -27,8 +29,14 @@ const code = await launch({
   env: process.env,
   stdout: process.stdout,
   stderr: process.stderr,
-  processes: () => [plan('coordinator', 2), plan('host', 1)],
-  setUp: (_root, context) => ensureServers(context.needs, context),
+  processes: (_root, _env, devices) => [
+    plan('coordinator', 2),
+    plan('host', 1, ...(devices.startsWith('cpu') ? [] : [devices])),
+  ],
+  async setUp(clone, context) {
+    if (context.gpu === true) await ensureCudaProvider(clone, context);
+    return ensureServers(context.needs, context);
+  },
   proof: async () => ({
     model: 'iris',
     requests: 150,

@@ -1,7 +1,7 @@
 /**
  * Stands in for a coordinator or a host: says that it is ready, has a child in a process group of its own (as a host has
  * runners), and at SIGTERM takes a moment and notes whether both servers still answered at its end.
- * Arguments: name, file for the notes. STAND_IN_UNREADY and STAND_IN_BROKEN name those that never get ready, or fail.
+ * Arguments: name, file for the notes, devices if they are to be noted. STAND_IN_UNREADY and STAND_IN_BROKEN name those that never get ready, or fail.
  */
 import { spawn } from 'node:child_process';
 import { appendFileSync, writeSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { connect } from 'node:net';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 
-const [name = '', notes = ''] = process.argv.slice(2);
+const [name = '', notes = '', devices] = process.argv.slice(2);
 
 /** @param {string} url */
 function answers(url) {
@@ -34,6 +34,7 @@ process.on('SIGTERM', async () => {
 });
 // Once by the launcher and never by the terminal.
 process.on('SIGINT', () => appendFileSync(notes, `${name} got SIGINT\n`));
+if (devices !== undefined) appendFileSync(notes, `${name} offers ${devices}\n`);
 appendFileSync(notes, `${name} up as ${process.pid}\n`);
 if (process.env.STAND_IN_BROKEN === name) {
   process.stderr.write('{"level":60}\ntroupe: the cupboard is bare\n');

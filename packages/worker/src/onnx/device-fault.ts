@@ -10,7 +10,7 @@ const longestText = 500;
 
 /** Fetches the libraries of the CUDA provider, which are too large for the npm package. */
 const fetchProvider =
-  'fetch it by ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/install.js';
+  'fetch it by npm start -- --gpu, or by ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/install.js';
 const cudaSystem = 'CUDA 12 and cuDNN 9 come from the system';
 
 /** The file name of the first shared library that was not found, as the dynamic loader says it. */

@@ -66,6 +66,7 @@ describe('device fault', () => {
         .message;
     expect(remedy('libonnxruntime_providers_shared.so'))
       .to.include('library libonnxruntime_providers_shared.so is missing')
+      .and.include('npm start -- --gpu')
       .and.include('ONNXRUNTIME_NODE_INSTALL=true');
     expect(remedy('libcudnn.so.9'))
       .to.include('library libcudnn.so.9 is missing')
