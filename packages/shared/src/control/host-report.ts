@@ -43,6 +43,8 @@ export interface WorkerReport {
   readonly memoryBytes?: number;
   /** Runners that died since the worker was assigned. */
   readonly crashes: number;
+  /** True while it serves a snapshot that its host resumed by itself, since Redis was away at its start. */
+  readonly unverified?: boolean;
   /** Requests behind p50 and p99. */
   readonly samples?: number;
   /** True while its version is on probation (a rollout is under way). */

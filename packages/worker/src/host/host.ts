@@ -39,6 +39,8 @@ import { findDevices, type WantedDevices } from './host-devices.js';
 import { readPackageVersions } from './host-package.js';
 import { HostUpkeep } from './host-upkeep.js';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.js';
+import { createResumeList, type ResumeList } from './resume-list.js';
+import { ResumeServing } from './resume-serving.js';
 import { createRunnerRegister } from './runner-register.js';
 import { createSnapshotStore } from './snapshot-store.js';
 import type { Worker, WorkerNotice } from './worker-actor.js';
@@ -133,6 +135,8 @@ class HostProcess implements Host {
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #failure: TroupeError | undefined;
+  #resumeList: ResumeList | undefined;
+  #resume: ResumeServing | undefined;
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -171,7 +175,7 @@ class HostProcess implements Host {
       pid: process.pid,
       devices: this.#meter.reports(),
       slots: this.#table?.slots ?? 0,
-      workers: this.#table?.list().map((worker) => worker.report()) ?? [],
+      workers: this.#table?.list().map((worker) => this.#resume?.report(worker) ?? worker.report()) ?? [],
       epoch: this.#gate.highest,
       stopping: this.#draining !== undefined || this.#closing !== undefined,
       nodeVersion: process.version,
@@ -207,24 +211,6 @@ class HostProcess implements Host {
     this.#link = link;
     void link.closed.then((error) => this.#linkClosed(error));
     this.#goOn();
-    const redis = await waitForServer(
-      () =>
-        connectRedis({
-          url: this.#options.redisUrl,
-          ...(redisCaFile === undefined ? {} : { caFile: redisCaFile }),
-          namespace: settings.namespace,
-          // Below ttl/3, so that a renewal is over before the next one is due.
-          commandTimeoutMs: Math.max(50, Math.floor((settings.leaseTtlMs / 3) * 0.9)),
-          signal,
-          log,
-        }),
-      { signal, log, advice: 'start it, or say where it is (--redis, REDIS_URL)' },
-    );
-    this.#closeRedis = () => redis.close();
-    this.#goOn();
-    const leases = createRedisLeaseStore(redis);
-    this.#leases = leases;
-
     const artifacts = createArtifactStore(link);
     this.#artifacts = artifacts;
     const store = createSnapshotStore({
@@ -259,6 +245,28 @@ class HostProcess implements Host {
       },
     });
     this.#table = table;
+    const findRedis = waitForServer(
+      () =>
+        connectRedis({
+          url: this.#options.redisUrl,
+          ...(redisCaFile === undefined ? {} : { caFile: redisCaFile }),
+          namespace: settings.namespace,
+          // Below ttl/3, so that a renewal is over before the next one is due.
+          commandTimeoutMs: Math.max(50, Math.floor((settings.leaseTtlMs / 3) * 0.9)),
+          signal,
+          log,
+        }),
+      { signal, log, advice: 'start it, or say where it is (--redis, REDIS_URL)' },
+    );
+    this.#resumeList = createResumeList({ dir: dataDir, log });
+    this.#resume = new ResumeServing({ list: this.#resumeList, table, store, log });
+    await this.#resume.unlessHere(findRedis, signal);
+    const redis = await findRedis;
+    this.#closeRedis = () => redis.close();
+    this.#goOn();
+    const leases = createRedisLeaseStore(redis);
+    this.#leases = leases;
+
     const upkeep = new HostUpkeep({
       table,
       meter: this.#meter,
@@ -297,6 +305,7 @@ class HostProcess implements Host {
     this.#stopCommands = serveHostCommands(link, name, (envelope) => commands.handle(envelope));
     keeper.start();
     await this.#waitRegistered(keeper);
+    this.#resume.confirm();
     this.#goOn();
 
     await upkeep.start();
@@ -344,6 +353,8 @@ class HostProcess implements Host {
   #notice(worker: Worker, notice: WorkerNotice): void {
     const { name } = this.#options;
     for (const { kind, text, data } of describeNotice(name, worker, notice)) this.#emit(kind, text, data);
+    // What a stopping host drains is what it shall serve again.
+    if (this.#draining === undefined && this.#closing === undefined) this.#resume?.note();
     if (notice.kind !== 'state') return;
     const { model, version, device } = worker;
     const { reason } = worker.report();
@@ -388,6 +399,7 @@ class HostProcess implements Host {
       () => this.#keeper?.release(),
       () => this.#stopCommands?.(),
       () => this.#outbox?.drained(),
+      () => this.#resumeList?.idle(),
       () => this.#artifacts?.close(),
       () => this.#link?.close(),
       () => this.#leases?.close(),
