@@ -17,6 +17,7 @@ import {
   type VersionLimits,
 } from '@troupe/shared';
 import { type ArtifactStore, type NatsLink, sendHostCommand } from '@troupe/shared/nats';
+import { createTrialVerdicts } from './trial-verdicts.js';
 
 /** Trials that one coordinator waits for at once; more are refused with `queue.full`. */
 const maxOpen = 64;
@@ -57,6 +58,7 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
   /** Registrations under way by digest: what one of them refuses, another may just need. */
   const open = new Map<string, number>();
   let openCount = 0;
+  const verdicts = createTrialVerdicts();
 
   async function register(registration: Registration, actor: string): Promise<RegisterOutcome> {
     const { name, digest, sizeBytes, golden, limits, replicas } = registration;
@@ -83,8 +85,17 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
   }
 
   async function tryArtifact(trial: TrialRequest): Promise<TrialVerdict> {
-    const hosts = rankHosts(await leases.listHosts()).slice(0, maxHosts);
-    let failure = new TroupeError('placement.no_host', 'no host is up to try the model: start one first');
+    const hosts = rankHosts(await leases.listHosts());
+    const [first] = hosts;
+    if (first === undefined) {
+      throw new TroupeError('placement.no_host', 'no host is up to try the model: start one first');
+    }
+    const runtime = `${first.report.runtimeVersion} ${first.report.devices[0]?.kind ?? ''}`;
+    return verdicts.find(trial, runtime, () => tryOnHosts(trial, hosts.slice(0, maxHosts)));
+  }
+
+  async function tryOnHosts(trial: TrialRequest, hosts: readonly HostLease[]): Promise<TrialVerdict> {
+    let failure = new TroupeError('placement.no_host', 'no host could try the model');
     for (const { host } of hosts) {
       try {
         const timeoutMs = options.loadLimitMs + trialMarginMs;
