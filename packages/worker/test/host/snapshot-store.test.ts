@@ -1,8 +1,10 @@
 /** The snapshot store, with the power cut at every step that it writes. */
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { createLog, type ModelVersion, TroupeError } from '@troupe/shared';
 import { expect } from 'chai';
 import { createSnapshotStore, type SnapshotStore } from '../../src/host/snapshot-store.js';
@@ -135,6 +137,49 @@ describe('snapshot store', () => {
       // From the first version again.
       rmSync(dir, { recursive: true, force: true });
       await (await open()).recordStable('iris', first);
+    }
+    expect(found).to.deep.equal(new Set([1, 2]));
+  });
+
+  it('a process killed at any write, before, amid or after it, leaves one whole snapshot', async function () {
+    this.timeout(120_000);
+    const script = new URL('cut-store.ts', import.meta.url).pathname;
+    const runTo = (folder: string, cut: number, when: string) =>
+      promisify(execFile)(
+        process.execPath,
+        [
+          ...['--import', 'tsx', '--conditions=@troupe/source', script, folder, String(cut), when],
+          ...[JSON.stringify(second), contents.get(second.digest) ?? ''],
+        ],
+        { timeout: 30_000 },
+      );
+    await (await open()).recordStable('iris', first);
+    const names = JSON.parse((await runTo(dir, 0, 'never')).stdout) as string[];
+    expect(names).to.include.members(['fetch', 'link', 'writeSynced', 'rename', 'sync']);
+
+    const found = new Set<number>();
+    // Before a write is after the one before it; only content can be half written.
+    const moments = names.flatMap((name, index) => [
+      ...(index === 0 ? [{ cut: 1, when: 'before' }] : []),
+      ...(name === 'fetch' || name === 'writeSynced' ? [{ cut: index + 1, when: 'half' }] : []),
+      { cut: index + 1, when: 'after' },
+    ]);
+    for (const { cut, when } of moments) {
+      rmSync(dir, { recursive: true, force: true });
+      await (await open()).recordStable('iris', first);
+      const died = await runTo(dir, cut, when).then(
+        () => 'no signal',
+        (thrown: { signal?: string }) => thrown.signal,
+      );
+      expect(died, `${when} write ${cut}`).to.equal('SIGKILL');
+      const after = await open({ unreachable: true });
+      const stable = after.stable('iris');
+      expect(stable?.version, `${when} write ${cut}`).to.be.oneOf([1, 2]);
+      if (stable === undefined) return;
+      expect(stable).to.deep.equal(stable.version === 1 ? first : second);
+      found.add(stable.version);
+      expect(readFileSync(await after.ensure('iris', stable), 'utf8')).to.equal(contents.get(stable.digest));
+      expect(readdirSync(join(dir, 'models/iris')).filter((name) => name.endsWith('.new'))).to.deep.equal([]);
     }
     expect(found).to.deep.equal(new Set([1, 2]));
   });
