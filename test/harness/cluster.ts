@@ -39,6 +39,8 @@ export interface HostOptions {
   /** Puts relays between the host and its servers, for `cut` and `heal`. Default false: relays cost time. */
   readonly relayed?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** Further arguments, for example `['--watch=models']`. */
+  readonly args?: readonly string[];
 }
 
 export interface ClusterOptions {
@@ -169,6 +171,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
         `--devices=${hostOptions.devices ?? options.devices ?? 'cpu:0,cpu:1'}`,
         `--data=${data}`,
         ...(slots === undefined ? [] : [`--slots=${slots}`]),
+        ...(hostOptions.args ?? []),
       ],
       env: environment(urls, hostOptions.env),
       logPath: join(folder, `${name}.log`),
