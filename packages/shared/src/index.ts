@@ -25,6 +25,14 @@ export type {
 } from './control/host-command.js';
 export { type DeviceReport, type HostReport, type WorkerReport, WorkerState } from './control/host-report.js';
 export {
+  budgetOf,
+  chargeMemory,
+  estimateMemory,
+  type MemoryBudgets,
+  parseBytes,
+  parseMemoryBudgets,
+} from './control/memory-budget.js';
+export {
   ErrorClass,
   type ErrorKind,
   type ErrorReason,
@@ -107,8 +115,10 @@ export type {
   ModelVersion,
   VersionLimits,
 } from './registry/model-record.js';
+export { Residency } from './registry/model-record.js';
 export type {
   AuditEntry,
+  ModelSettings,
   NewModelVersion,
   RegisterOutcome,
   RegistrySnapshot,

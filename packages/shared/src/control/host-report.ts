@@ -41,6 +41,8 @@ export interface WorkerReport {
   readonly p99Ms?: number;
   /** Proportional set size of the runner process, in bytes; absent where the system does not tell. */
   readonly memoryBytes?: number;
+  /** What it counts with against its device's budget: the larger of what is expected and what was measured. */
+  readonly memoryChargedBytes?: number;
   /** Runners that died since the worker was assigned. */
   readonly crashes: number;
   /** True while it serves a snapshot that its host resumed by itself, since Redis was away at its start. */

@@ -89,6 +89,7 @@ export const errorCatalogue = {
 
   // Placement and capacity.
   'placement.no_slot': kind('unavailable', 503, true),
+  'placement.no_memory': kind('unavailable', 503, true),
   'placement.no_host': kind('unavailable', 503, true),
   'placement.host_unknown': kind('not_found', 404),
   'placement.no_device': kind('invalid_request', 400),

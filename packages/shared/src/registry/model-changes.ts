@@ -6,8 +6,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { defaults } from '../config/defaults.js';
 import { TroupeError } from '../errors/troupe-error.js';
 import { isActiveRollout } from '../rollout/rollout-record.js';
-import type { ModelRecord, ModelVersion } from './model-record.js';
-import type { NewModelVersion, RolloutChange } from './registry-store.js';
+import { type ModelRecord, type ModelVersion, Residency } from './model-record.js';
+import type { ModelSettings, NewModelVersion, RolloutChange } from './registry-store.js';
 import { bareRecord, liveModel, type ModelTombstone, type StoredModel } from './stored-record.js';
 
 /** A model without its revision, which the store gives. */
@@ -56,7 +56,7 @@ export function planRegister(
   name: string,
   stored: StoredModel | undefined,
   version: NewModelVersion,
-  replicas: number | undefined,
+  settings: ModelSettings,
 ): RegisterChange {
   const action = 'register_version';
   const model = liveModel(stored);
@@ -69,14 +69,37 @@ export function planRegister(
   }
   const number = (stored?.latestVersion ?? 0) + 1;
   const versions = Object.entries(model?.versions ?? {});
+  const residency = settings.residency ?? model?.residency;
+  const idleMs = settings.idleMs ?? model?.idleMs;
   const next = {
+    ...(model?.rollout === undefined ? {} : { rollout: model.rollout }),
+    ...(residency === undefined ? {} : { residency }),
+    ...(idleMs === undefined ? {} : { idleMs }),
     name,
     versions: bareRecord([...versions, [String(number), { ...added, version: number }]]),
     labels: versions.length === 0 ? { stable: number } : (model?.labels ?? {}),
-    replicas: replicas ?? model?.replicas ?? defaults.replicas,
+    replicas: settings.replicas ?? model?.replicas ?? usualReplicas(residency),
     latestVersion: number,
   };
   return { action, subject: `${name}/${number}`, next, version: number };
+}
+
+/** What is loaded for single requests is loaded once. */
+function usualReplicas(residency: Residency | undefined): number {
+  return residency === Residency.OnDemand || residency === Residency.Prefetched ? 1 : defaults.replicas;
+}
+
+/** Says when a model is in memory. */
+export function planResidency(
+  name: string,
+  stored: StoredModel | undefined,
+  residency: Residency,
+  idleMs: number | undefined,
+): ModelChange {
+  const model = requireModel(name, stored);
+  const next = { ...model, residency, ...(idleMs === undefined ? {} : { idleMs }) };
+  const same = isDeepStrictEqual(asStored(next), asStored(model));
+  return { action: 'set_residency', subject: name, next: same ? undefined : next };
 }
 
 /** Puts a label on a version, or takes it away. */

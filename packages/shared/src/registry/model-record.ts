@@ -60,6 +60,20 @@ export interface ModelVersion {
   readonly condemned?: { readonly cause: string; readonly at: string };
 }
 
+/**
+ * When a model's versions are in memory. `pinned`: always, and never given up for another model. `always`: where there is
+ * room; on a device with a memory budget the least recently used gives way, and comes back when it is asked for.
+ * `on_demand`: from the first request until nobody has asked for `idleMs`. `prefetched`: as `on_demand`, with the file on
+ * every host beforehand.
+ */
+export const Residency = {
+  Pinned: 'pinned',
+  Always: 'always',
+  OnDemand: 'on_demand',
+  Prefetched: 'prefetched',
+} as const;
+export type Residency = (typeof Residency)[keyof typeof Residency];
+
 /** A model: its versions and the movable names on them. */
 export interface ModelRecord {
   readonly name: string;
@@ -72,6 +86,10 @@ export interface ModelRecord {
   readonly replicas: number;
   /** Number of the latest version ever given out; numbers are not used again after a deletion. */
   readonly latestVersion: number;
+  /** Absent: `always`. */
+  readonly residency?: Residency;
+  /** How long a model on demand stays without a request, in milliseconds; absent: the cluster's own. */
+  readonly idleMs?: number;
   /** The rollout under way, or the last one. */
   readonly rollout?: RolloutRecord;
 }

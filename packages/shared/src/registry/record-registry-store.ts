@@ -12,12 +12,14 @@ import {
   planLabel,
   planRegister,
   planReplicas,
+  planResidency,
   planRollout,
 } from './model-changes.js';
-import type { HostSettings, ModelRecord, ModelVersion } from './model-record.js';
+import type { HostSettings, ModelRecord, ModelVersion, Residency } from './model-record.js';
 import type { RecordBackend, RecordKind, RecordWrite } from './record-backend.js';
 import type {
   AuditEntry,
+  ModelSettings,
   NewModelVersion,
   RegisterOutcome,
   RegistrySnapshot,
@@ -76,13 +78,14 @@ class RecordRegistryStore implements RegistryStore {
   async registerVersion(
     name: string,
     version: NewModelVersion,
-    options: { readonly replicas?: number },
+    options: ModelSettings,
     guard: WriteGuard,
   ): Promise<RegisterOutcome> {
     parseModelName(name);
     if (options.replicas !== undefined) requireCount('replicas', options.replicas, 0);
+    if (options.idleMs !== undefined) requireCount('idleMs', options.idleMs, 1);
     const { change, stored } = await this.#change(name, guard, (current) =>
-      planRegister(name, current, version, options.replicas),
+      planRegister(name, current, version, options),
     );
     const record = liveModel(stored);
     const registered = record?.versions[String(change.version)];
@@ -108,6 +111,16 @@ class RecordRegistryStore implements RegistryStore {
   async setReplicas(name: string, replicas: number, guard: WriteGuard): Promise<ModelRecord> {
     requireCount('replicas', replicas, 0);
     return this.#changeModel(name, guard, (current) => planReplicas(name, current, replicas));
+  }
+
+  async setResidency(
+    name: string,
+    residency: Residency,
+    idleMs: number | undefined,
+    guard: WriteGuard,
+  ): Promise<ModelRecord> {
+    if (idleMs !== undefined) requireCount('idleMs', idleMs, 1);
+    return this.#changeModel(name, guard, (current) => planResidency(name, current, residency, idleMs));
   }
 
   setCondemned(

@@ -1,9 +1,16 @@
 /** Port of the model registry. The Redis store and its memory twin pass the same contract suite. */
 import type { RolloutRecord } from '../rollout/rollout-record.js';
-import type { HostSettings, ModelRecord, ModelVersion } from './model-record.js';
+import type { HostSettings, ModelRecord, ModelVersion, Residency } from './model-record.js';
 
 /** A version to register; the store gives it its number. */
 export type NewModelVersion = Omit<ModelVersion, 'version'>;
+
+/** Settings of a model that may come with a registration; absent ones stay as they are. */
+export interface ModelSettings {
+  readonly replicas?: number;
+  readonly residency?: Residency;
+  readonly idleMs?: number;
+}
 
 /** Everything in the registry at one revision. */
 export interface RegistrySnapshot {
@@ -67,11 +74,18 @@ export interface RegistryStore {
   registerVersion(
     name: string,
     version: NewModelVersion,
-    options: { readonly replicas?: number },
+    options: ModelSettings,
     guard: WriteGuard,
   ): Promise<RegisterOutcome>;
   setLabel(name: string, label: string, version: number | undefined, guard: WriteGuard): Promise<ModelRecord>;
   setReplicas(name: string, replicas: number, guard: WriteGuard): Promise<ModelRecord>;
+  /** Says when the model is in memory; `idleMs` absent: as it is. */
+  setResidency(
+    name: string,
+    residency: Residency,
+    idleMs: number | undefined,
+    guard: WriteGuard,
+  ): Promise<ModelRecord>;
   setCondemned(
     name: string,
     version: number,

@@ -10,9 +10,10 @@ export interface RouteVersion {
   readonly wanted: number;
   /**
    * `ready`: at least one worker serves it (or did so a moment ago and is coming back: requests wait in the queue);
-   * `loading`: placed, not there yet, requests wait; `unplaced`: no slot, requests are refused with `reason`.
+   * `loading`: placed, not there yet, requests wait; `cold`: not loaded until somebody asks for it: requests wait, and
+   * their door sends a demand; `unplaced`: no room, requests are refused with `reason`.
    */
-  readonly state: 'ready' | 'loading' | 'unplaced' | 'failed';
+  readonly state: 'ready' | 'loading' | 'cold' | 'unplaced' | 'failed';
   readonly reason?: string;
 }
 
