@@ -6,6 +6,7 @@ export {
   childEnvironment,
   type Environment,
   EnvName,
+  type NatsReplicas,
   readEnvironment,
   readVisibleGpus,
 } from './config/environment.js';

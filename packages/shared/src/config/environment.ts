@@ -32,6 +32,7 @@ export const EnvName = {
   QueueLimit: 'TROUPE_QUEUE_LIMIT',
   StreamBytes: 'TROUPE_STREAM_BYTES',
   Credits: 'TROUPE_CREDITS',
+  NatsReplicas: 'TROUPE_NATS_REPLICAS',
 } as const;
 
 /** Cluster-wide numbers after the environment was read. */
@@ -48,7 +49,11 @@ export interface ClusterSettings {
   readonly queueLimit: number;
   readonly streamBytes: number;
   readonly credits: number;
+  readonly natsReplicas: NatsReplicas;
 }
+
+/** Copies of each stream; `auto`: one, or three where the NATS server is a cluster. */
+export type NatsReplicas = 'auto' | 1 | 3 | 5;
 
 /** What a process reads from its environment. */
 export interface Environment {
@@ -89,6 +94,18 @@ function readInteger(
 function readText(variables: Variables, name: string): string | undefined {
   const text = variables[name];
   return text === undefined || text === '' ? undefined : text;
+}
+
+const natsReplicas: readonly NatsReplicas[] = ['auto', 1, 3, 5];
+
+function readNatsReplicas(variables: Variables, call: NameSource): NatsReplicas {
+  const text = readText(variables, EnvName.NatsReplicas) ?? 'auto';
+  const found = natsReplicas.find((one) => String(one) === text);
+  if (found !== undefined) return found;
+  throw new TroupeError(
+    'config.invalid',
+    `${call(EnvName.NatsReplicas)}=${quoteName(text)} is not allowed: auto, 1, 3 or 5`,
+  );
 }
 
 /** Absolute: runners are told it, too. */
@@ -165,6 +182,7 @@ export function readEnvironment(
       queueLimit: integer(EnvName.QueueLimit, defaults.queueLimit, 1, 10_000_000),
       streamBytes: integer(EnvName.StreamBytes, defaults.streamBytes, 1024, 2 ** 40),
       credits: integer(EnvName.Credits, defaults.credits, 1, 100_000),
+      natsReplicas: readNatsReplicas(variables, call),
     },
   };
 }

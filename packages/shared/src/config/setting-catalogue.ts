@@ -59,6 +59,13 @@ export const settingCatalogue: readonly Setting[] = [
     text: 'keeps several clusters apart on the same servers',
     field: 'namespace',
   },
+  {
+    key: 'natsReplicas',
+    env: EnvName.NatsReplicas,
+    flag: '--nats-replicas <n>',
+    text: 'copies of each stream: 1, 3 or 5; auto: 3 where NATS is a cluster, else 1',
+    field: 'natsReplicas',
+  },
   { key: 'logLevel', env: EnvName.LogLevel },
   number('deadlineMs', EnvName.DeadlineMs),
   number('ackWaitMs', EnvName.AckWaitMs),

@@ -203,6 +203,7 @@ class HostProcess implements Host {
           ...(natsAccess === undefined ? {} : { access: natsAccess }),
           name: `troupe host ${name}`,
           namespace: settings.namespace,
+          replicas: settings.natsReplicas,
           signal,
           log,
         }),
