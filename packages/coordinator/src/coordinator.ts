@@ -36,6 +36,7 @@ import {
 } from '@troupe/shared/redis';
 import { createLeaderLease, type LeaderLease } from './control/leader-lease.js';
 import { createReconcileLoop, type ReconcileLoop } from './control/reconcile-loop.js';
+import { startReplicaKeeper } from './control/replica-keeper.js';
 import { startStrikeCounter } from './control/strike-counter.js';
 import { openCancelDoor } from './data/cancel-door.js';
 import { createIngress } from './data/ingress.js';
@@ -157,18 +158,30 @@ class CoordinatorProcess implements Coordinator {
   async #open(): Promise<void> {
     const { name, natsAccess, natsUrl, redisCaFile, redisUrl, settings, log } = this.#options;
     const { signal } = this.#leaving;
-    const link = await waitForServer(
-      () =>
-        connectNats({
-          servers: natsUrl,
-          ...(natsAccess === undefined ? {} : { access: natsAccess }),
-          name: `troupe coordinator ${name}`,
-          namespace: settings.namespace,
-          signal,
-          log,
-        }),
-      { signal, log, advice: 'start it, or say where it is (--nats, NATS_URL)' },
-    );
+    const connectDeclared = async () => {
+      const opened = await connectNats({
+        servers: natsUrl,
+        ...(natsAccess === undefined ? {} : { access: natsAccess }),
+        name: `troupe coordinator ${name}`,
+        namespace: settings.namespace,
+        replicas: settings.natsReplicas,
+        signal,
+        log,
+      });
+      try {
+        // Here, since a cluster of servers that starts may answer and lack servers for the copies that are wanted.
+        await declareRecordStreams(opened);
+        return opened;
+      } catch (error) {
+        await opened.close();
+        throw error;
+      }
+    };
+    const link = await waitForServer(connectDeclared, {
+      signal,
+      log,
+      advice: 'start it, or say where it is (--nats, NATS_URL)',
+    });
     this.#steps.push(() => link.close());
     this.#assertOpen();
     void link.closed.then((error) => this.#linkClosed(error));
@@ -192,14 +205,12 @@ class CoordinatorProcess implements Coordinator {
     const registry = createRedisRegistryStore(redis);
     this.#steps.push(() => Promise.all([leases.close(), registry.close()]));
 
-    await declareRecordStreams(link);
     const stopDeclaring = link.onReconnect(() => {
       declareRecordStreams(link).catch((error: unknown) =>
         log.warn({ err: error }, 'records are not kept yet'),
       );
     });
     const publisher = createRoutingPublisher(link);
-    // Opening the publisher's bucket before the view's makes both see one.
     const view = await createRoutingView(link, (error) =>
       log.warn({ err: error }, 'the routing table is not read'),
     );
@@ -262,12 +273,14 @@ class CoordinatorProcess implements Coordinator {
       isLeader: () => lease.epoch() !== undefined,
       log,
     });
+    const stopReplicas = startReplicaKeeper({ link, isLeader: () => lease.epoch() !== undefined, log });
     this.#steps.push(async () => {
       stopEvents();
+      const replicasLeft = stopReplicas();
       await stopStrikes();
       await lease.close();
       this.#endLoop();
-      await Promise.all(this.#ending);
+      await Promise.all([...this.#ending, replicasLeft]);
     });
     lease.start();
   }

@@ -15,9 +15,15 @@ import {
 } from '../src/doors/doctor/judge-cluster.js';
 import { judgeJetStream, judgeNatsServer, judgeRecordStreams } from '../src/doors/doctor/judge-nats.js';
 import { judgeRedis } from '../src/doors/doctor/judge-redis.js';
+import { judgeReplicas } from '../src/doors/doctor/judge-replicas.js';
 import { parseFileLimit } from '../src/doors/doctor/open-files.js';
 import { runChecks } from '../src/doors/doctor/run-checks.js';
 
+const copiesOf = (stream: string, replicas: number, missing: readonly string[] = []) => ({
+  stream,
+  replicas,
+  missing,
+});
 const worker: WorkerReport = {
   model: 'iris',
   version: 2,
@@ -115,6 +121,51 @@ const rows: Row[] = [
     check: 'nats.records',
     state: 'fault',
     says: 'storage is memory, not file',
+  },
+  {
+    what: 'one server',
+    findings: judgeReplicas({ wanted: 1, fixed: false, streams: [copiesOf('E', 1)] }),
+    check: 'nats.replicas',
+    state: 'ok',
+    says: '1 copy',
+  },
+  {
+    what: 'a cluster that keeps all copies',
+    findings: judgeReplicas({ wanted: 3, fixed: false, cluster: 'trio', streams: [copiesOf('E', 3)] }),
+    check: 'nats.replicas',
+    state: 'ok',
+    says: '3 copies each',
+  },
+  {
+    what: 'a stream that was declared while servers were missing',
+    findings: judgeReplicas({
+      wanted: 3,
+      fixed: false,
+      cluster: 'trio',
+      streams: [copiesOf('E', 3), copiesOf('W', 1)],
+    }),
+    check: 'nats.replicas',
+    state: 'warning',
+    says: '1 stream should have 3 copies: W has 1',
+  },
+  {
+    what: 'more copies than a setting says',
+    findings: judgeReplicas({ wanted: 1, fixed: true, cluster: 'trio', streams: [copiesOf('W', 3)] }),
+    check: 'nats.replicas',
+    state: 'warning',
+    says: 'W has 3',
+  },
+  {
+    what: 'a server of the cluster that is away',
+    findings: judgeReplicas({
+      wanted: 3,
+      fixed: false,
+      cluster: 'trio',
+      streams: [copiesOf('E', 3, ['n2']), copiesOf('W', 3, ['n2'])],
+    }),
+    check: 'nats.replicas',
+    state: 'warning',
+    says: 'n2 is away or behind',
   },
   {
     what: 'Redis 6.2',

@@ -47,6 +47,7 @@ describe('the doctor of a cluster', () => {
       'nats.payload',
       'nats.jetstream',
       'nats.records',
+      'nats.replicas',
       'work.streams',
       'work.consumers',
       'work.stranded',

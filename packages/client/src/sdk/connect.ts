@@ -4,6 +4,7 @@ import {
   callAdmin,
   connectNats,
   createRoutingView,
+  hasRecordStreams,
   type NatsLink,
   type RoutingView,
 } from '@troupe/shared/nats';
@@ -14,6 +15,11 @@ import {
   checkConnectOptions,
   resolveConnectOptions,
 } from './connect-options.js';
+
+/** Between two looks for the routing table of a cluster that starts. */
+const lookAgainMs = 100;
+/** For a coordinator that is there to answer. */
+const coordinatorPatienceMs = 1_000;
 
 /**
  * Connects to a cluster. Where it is: `servers`, else `NATS_URL`, else the nearest `.troupe/cluster.json` from the
@@ -32,8 +38,7 @@ export async function connect(options: ConnectOptions = {}): Promise<TroupeClien
   const link = await openLink(checked);
   let view: RoutingView | undefined;
   try {
-    // What the view misses it reads again by itself; nobody has to be told in between.
-    view = await createRoutingView(link, () => undefined);
+    view = await openView(link, checked);
     await assertCluster(link, view, checked);
     return createClient(link, view, environment.cluster.deadlineMs);
   } catch (error) {
@@ -59,6 +64,30 @@ export async function openLink(options: CheckedConnectOptions): Promise<NatsLink
   } catch (error) {
     throw explain(error, options);
   }
+}
+
+/** Opens the routing table; one that a starting cluster has not declared yet is waited for. */
+async function openView(link: NatsLink, options: CheckedConnectOptions): Promise<RoutingView> {
+  const untilMs = performance.now() + options.connectTimeoutMs;
+  for (;;) {
+    try {
+      // What the view misses it reads again by itself; nobody has to be told in between.
+      return await createRoutingView(link, () => undefined);
+    } catch (error) {
+      if (!(error instanceof TroupeError) || error.reason !== 'cluster.absent') throw error;
+      if (performance.now() >= untilMs || !(await isComing(link))) throw explain(error, options);
+    }
+    await new Promise((resolve) => setTimeout(resolve, lookAgainMs));
+  }
+}
+
+/** Whether a Troupe without routing table is one that starts: it keeps events already, or a coordinator answers. */
+async function isComing(link: NatsLink): Promise<boolean> {
+  if (await hasRecordStreams(link)) return true;
+  return callAdmin(link, 'cluster', 'info', {}, { timeoutMs: coordinatorPatienceMs }).then(
+    () => true,
+    (error: unknown) => !(error instanceof TroupeError) || error.reason !== 'cluster.absent',
+  );
 }
 
 /** A cluster is there where models are routed (its coordinators may be down) or a coordinator answers. */

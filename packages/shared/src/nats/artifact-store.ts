@@ -11,6 +11,7 @@ import { isNoResponders, JetStreamCode, jetStreamCode } from './jetstream-error.
 import { natsAccessOptions } from './nats-access.js';
 import type { NatsLink } from './nats-link.js';
 import { hideCredentials, splitServers } from './server-address.js';
+import { declareReplicated } from './stream-replicas.js';
 
 /** Artifacts by digest (SHA-256, lower-case hex). */
 export interface ArtifactStore {
@@ -86,21 +87,35 @@ async function readChunk(
   }
 }
 
-/** Opens the store of a link. The bucket is declared at first use. */
+async function openBucket(link: NatsLink, connection: NatsConnection): Promise<ObjectStore> {
+  const { views } = connection.jetstream({ timeout: 5_000 });
+  return declareReplicated(link, (replicas) =>
+    views.os(link.subjects.artifactsBucket, {
+      storage: StorageType.File,
+      description: 'Troupe artifacts by SHA-256',
+      replicas,
+    }),
+  );
+}
+
+/** Declares the bucket; one that is there is left as it is. Rejects with what the library throws. */
+export async function declareArtifactBucket(link: NatsLink): Promise<void> {
+  try {
+    await openBucket(link, link.connection);
+  } catch (error) {
+    // Somebody else was faster, with another number of copies.
+    if (jetStreamCode(error) !== JetStreamCode.StreamNameInUse) throw error;
+  }
+}
+
+/** Opens the store of a link. The bucket is declared at first use where it is not there. */
 export function createArtifactStore(link: NatsLink): ArtifactStore {
   let bucket: Promise<ObjectStore> | undefined;
   let fetching: Promise<unknown> = Promise.resolve();
   let closed = false;
 
-  function openBucket(connection: NatsConnection): Promise<ObjectStore> {
-    return connection.jetstream({ timeout: 5_000 }).views.os(link.subjects.artifactsBucket, {
-      storage: StorageType.File,
-      description: 'Troupe artifacts by SHA-256',
-    });
-  }
-
   async function ownBucket(): Promise<ObjectStore> {
-    bucket ??= openBucket(link.connection);
+    bucket ??= openBucket(link, link.connection);
     try {
       return await bucket;
     } catch (error) {
@@ -133,7 +148,7 @@ export function createArtifactStore(link: NatsLink): ArtifactStore {
         timeout: 5_000,
         reconnect: false,
       });
-      const result = await (await openBucket(connection)).get(digest);
+      const result = await (await openBucket(link, connection)).get(digest);
       if (result === null) {
         throw new TroupeError('artifact.missing', `the artifact ${digest} is not in the artifact store`);
       }

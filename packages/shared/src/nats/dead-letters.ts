@@ -8,10 +8,10 @@ import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
 import { Header } from '../names/headers.js';
 import { defaultPriority } from '../names/subjects.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
+import { streamManager } from './jetstream-manager.js';
 import type { NatsLink } from './nats-link.js';
 import { DeadHeader } from './on-behalf.js';
 import { readHeader } from './wire-headers.js';
-import { streamManager } from './work-lane.js';
 
 /** A message that was given up (wire format of the admin API). */
 export interface DeadLetter {

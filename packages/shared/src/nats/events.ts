@@ -1,47 +1,18 @@
 /** Events: published fire-and-forget, kept for a while in a stream of their own so that people can look back. */
-import { DeliverPolicy, DiscardPolicy, nanos, StorageType, type StreamConfig } from 'nats';
+import { DeliverPolicy } from 'nats';
 import { asTroupeError } from '../errors/troupe-error.js';
 import type { EventKind, TroupeEvent } from '../names/events.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
+import { streamManager } from './jetstream-manager.js';
 import type { NatsLink } from './nats-link.js';
-import { streamManager } from './work-lane.js';
 
 const textEncoder = new TextEncoder();
-const keepMs = 7 * 24 * 3_600_000;
 
 /** Publishes an event with the time of now. Never throws: an event that cannot be sent is only logged by its source. */
 export function publishEvent(link: NatsLink, event: Omit<TroupeEvent, 'at'>): void {
   if (!link.isConnected()) return;
   const full: TroupeEvent = { ...event, at: new Date().toISOString() };
   link.connection.publish(link.subjects.event(event.kind), textEncoder.encode(JSON.stringify(full)));
-}
-
-/** The streams that keep events and dead letters, as they are declared. */
-export function recordStreamConfigs(link: NatsLink): (Partial<StreamConfig> & { readonly name: string })[] {
-  const { subjects } = link;
-  const kept = {
-    storage: StorageType.File,
-    discard: DiscardPolicy.Old,
-    max_msgs: 100_000,
-    max_age: nanos(keepMs),
-    num_replicas: 1,
-  };
-  return [
-    { name: subjects.eventStream, subjects: [subjects.eventsAll], ...kept },
-    { name: subjects.deadStream, subjects: [subjects.deadAll], ...kept },
-  ];
-}
-
-/** Declares the streams that keep events and dead letters (coordinators, at start and after a reconnect). */
-export async function declareRecordStreams(link: NatsLink): Promise<void> {
-  const jsm = await streamManager(link);
-  for (const config of recordStreamConfigs(link)) {
-    try {
-      await jsm.streams.add(config);
-    } catch (error) {
-      if (jetStreamCode(error) !== JetStreamCode.StreamNameInUse) throw asTroupeError(error, 'nats.failed');
-    }
-  }
 }
 
 function parseEvent(text: string): TroupeEvent | undefined {

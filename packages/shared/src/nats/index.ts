@@ -5,7 +5,7 @@ export { type ArtifactStore, createArtifactStore } from './artifact-store.js';
 export { type CancelMessage, publishCancel, serveCancels, subscribeCancels } from './cancel.js';
 export { type DeadLetter, dropDeadLetter, listDeadLetters, replayDeadLetter } from './dead-letters.js';
 export { createDemandSender, type DemandSender, watchDemand } from './demand.js';
-export { declareRecordStreams, publishEvent, recentEvents, watchEvents } from './events.js';
+export { publishEvent, recentEvents, watchEvents } from './events.js';
 export { sendHostCommand, serveHostCommands } from './host-rpc.js';
 export { answerIngress, type IngressRequest, serveIngress } from './ingress-door.js';
 export { connectNats, type NatsLink, type NatsOptions } from './nats-link.js';
@@ -16,6 +16,13 @@ export {
   nakOnBehalf,
   publishDead,
 } from './on-behalf.js';
+export {
+  noteRefusals,
+  type PermissionNeed,
+  type PermissionRefusal,
+  tryPermissions,
+} from './permissions.js';
+export { declareRecordStreams, hasRecordStreams } from './record-streams.js';
 export {
   createRoutingPublisher,
   createRoutingView,
@@ -36,6 +43,7 @@ export {
   type SettingDifference,
   type WorkStreamFacts,
 } from './server-facts.js';
+export { adjustReplicas, type ReplicaFacts, readReplicas } from './stream-replicas.js';
 export {
   declareWorkConsumer,
   declareWorkStream,

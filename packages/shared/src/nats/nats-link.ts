@@ -7,11 +7,12 @@
  */
 import { connect, type NatsConnection, NatsError } from 'nats';
 import { defaults } from '../config/defaults.js';
+import type { NatsReplicas } from '../config/environment.js';
 import { type NatsAccess, untrustedCertificate } from '../config/server-access.js';
 import { TroupeError } from '../errors/troupe-error.js';
 import { createSubjects, type Subjects } from '../names/subjects.js';
 import type { Log } from '../observability/log.js';
-import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
+import { isStarting } from './jetstream-error.js';
 import { natsAccessOptions } from './nats-access.js';
 import { awaitGreeting, hideCredentials, splitServers } from './server-address.js';
 
@@ -24,6 +25,8 @@ export interface NatsOptions {
   readonly namespace: string;
   /** Credentials and trust; default what stands in the addresses. */
   readonly access?: NatsAccess;
+  /** Copies of each stream that this process declares. Default `auto`. */
+  readonly replicas?: NatsReplicas;
   /** For the first connection, in milliseconds. Default 5,000. */
   readonly connectTimeoutMs?: number;
   /** Ends an attempt to connect before its time; the link itself does not hear it. */
@@ -85,14 +88,6 @@ function classifyConnectError(error: unknown, servers: string): TroupeError {
   return new TroupeError('nats.unreachable', `no NATS server answered at ${servers} (${text})`, {
     cause: error,
   });
-}
-
-/** A cluster of servers that has no leader yet has JetStream, and says so a moment later. */
-function isStarting(error: unknown): boolean {
-  return (
-    (error instanceof NatsError && error.code === 'TIMEOUT') ||
-    jetStreamCode(error) === JetStreamCode.ClusterNotAvailable
-  );
 }
 
 /** Listeners that may come and go while being called. */

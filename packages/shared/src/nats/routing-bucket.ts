@@ -2,12 +2,13 @@
  * The routing table in a file-backed key-value bucket: the leader publishes entries by compare-and-set, every door
  * reads them. Readers hear of changes and read again what changed; everything after each reconnect and at a slow tick.
  */
-import { type KV, type KvEntry, StorageType } from 'nats';
-import { asTroupeError } from '../errors/troupe-error.js';
+import { type KV, type KvEntry, type Msg, StorageType } from 'nats';
+import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
 import type { RoutingEntry } from '../routing/routing-entry.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
+import { streamManager } from './jetstream-manager.js';
 import type { NatsLink } from './nats-link.js';
-import { streamManager } from './work-lane.js';
+import { declareReplicated } from './stream-replicas.js';
 
 const textEncoder = new TextEncoder();
 const refreshEveryMs = 10_000;
@@ -15,12 +16,41 @@ const publishAttempts = 5;
 /** Entries asked for together when everything is read. */
 const readsAtOnce = 32;
 
-function openBucket(link: NatsLink): Promise<KV> {
-  return link.connection.jetstream({ timeout: 5_000 }).views.kv(link.subjects.routesBucket, {
-    history: 1,
-    storage: StorageType.File,
-    description: 'Troupe routing table',
+/** Put by the library into a write that expects a revision. */
+const expectedHeader = 'Nats-Expected-Last-Subject-Sequence';
+/** Between the reads after a change was heard of, in milliseconds: copies on several servers take a moment. */
+const readAgainMs: readonly number[] = [10, 30, 100, 300, 1_000];
+
+const views = (link: NatsLink) => link.connection.jetstream({ timeout: 5_000 }).views;
+
+/** Declares the bucket; one that is there is left as it is. Rejects with what the library throws. */
+export async function declareRoutingBucket(link: NatsLink): Promise<void> {
+  await declareReplicated(link, async (replicas) => {
+    try {
+      await views(link).kv(link.subjects.routesBucket, {
+        history: 1,
+        storage: StorageType.File,
+        description: 'Troupe routing table',
+        replicas,
+      });
+    } catch (error) {
+      // Another coordinator was faster, with another number of copies.
+      if (jetStreamCode(error) !== JetStreamCode.StreamNameInUse) throw error;
+    }
   });
+}
+
+/**
+ * The bucket as it is there, or will be: nothing is declared. It reads from the stream's leader; other copies may be
+ * behind.
+ */
+function bindBucket(link: NatsLink): Promise<KV> {
+  return views(link).kv(link.subjects.routesBucket, { bindOnly: true });
+}
+
+async function openDeclared(link: NatsLink): Promise<KV> {
+  await declareRoutingBucket(link);
+  return bindBucket(link);
 }
 
 /** A routing entry from stored bytes; `undefined` where they are none. */
@@ -52,7 +82,7 @@ export function createRoutingPublisher(link: NatsLink): RoutingPublisher {
   let bucket: Promise<KV> | undefined;
 
   async function withBucket<T>(call: (kv: KV) => Promise<T>): Promise<T> {
-    bucket ??= openBucket(link);
+    bucket ??= openDeclared(link);
     try {
       return await call(await bucket);
     } catch (error) {
@@ -123,6 +153,20 @@ async function readBucket(link: NatsLink, kv: KV): Promise<RoutingEntry[]> {
   return entries;
 }
 
+/** What a write was to replace, -1 where it did not say. */
+function expectedRevision(msg: Msg): number {
+  const revision = Number(msg.headers?.get(expectedHeader) || Number.NaN);
+  return Number.isSafeInteger(revision) ? revision : -1;
+}
+
+function absent(link: NatsLink, cause: unknown): TroupeError {
+  return new TroupeError(
+    'cluster.absent',
+    `there is no Troupe in namespace ${link.subjects.namespace} on NATS at ${link.servers}: start one (npm start, or troupe-coordinator), or say which namespace is meant (TROUPE_NAMESPACE)`,
+    { cause },
+  );
+}
+
 /** The reader's side. */
 export interface RoutingView {
   entry(model: string): RoutingEntry | undefined;
@@ -134,26 +178,21 @@ export interface RoutingView {
   close(): Promise<void>;
 }
 
-/** Opens the reader's side and reads everything once. Rejects with `nats.failed`. */
+/**
+ * Opens the reader's side and reads everything once; declares nothing. Rejects with `cluster.absent` where no
+ * coordinator has declared the table, and with `nats.failed`.
+ */
 export async function createRoutingView(
   link: NatsLink,
   onError: (error: unknown) => void,
 ): Promise<RoutingView> {
   const entries = new Map<string, RoutingEntry>();
   const listeners = new Set<(model: string) => void>();
-  let bucket: Promise<KV> | undefined;
+  const bucket = await bindBucket(link);
   let closed = false;
   let refreshing: Promise<void> | undefined;
   /** Models read alone while everything is being read again: what that reads of them may be older. */
   let toldMeanwhile = new Set<string>();
-
-  function openOnce(): Promise<KV> {
-    bucket ??= openBucket(link).catch((error: unknown) => {
-      bucket = undefined;
-      throw error;
-    });
-    return bucket;
-  }
 
   function changed(model: string): void {
     for (const listener of Array.from(listeners)) listener(model);
@@ -166,9 +205,24 @@ export async function createRoutingView(
     changed(entry.model);
   }
 
-  /** Reads one model again; told of a change, by a message that may be out of order or was refused in the end. */
+  /** The stored value of a revision later than that one, or what is there when it has not come in time. */
+  async function readLater(model: string, revision: number): Promise<KvEntry | null> {
+    for (let attempt = 0; ; attempt += 1) {
+      const stored = await bucket.get(model);
+      const pauseMs = readAgainMs[attempt];
+      if ((stored?.revision ?? 0) > revision || pauseMs === undefined || closed) return stored;
+      await new Promise<void>((resolve) => {
+        setTimeout(resolve, pauseMs).unref();
+      });
+    }
+  }
+
+  /**
+   * Reads one model again; told of a change, by a message that may be out of order or was refused in the end. It comes
+   * while the change is still on its way into the bucket: whoever wrote it expected `revision` to be the last.
+   */
   async function readModel(model: string): Promise<void> {
-    const stored = await (await openOnce()).get(model);
+    const stored = await readLater(model, expected.get(model) ?? -1);
     toldMeanwhile.add(model);
     const entry = stored === null ? undefined : parseEntry(stored);
     if (entry !== undefined) take(entry);
@@ -177,6 +231,8 @@ export async function createRoutingView(
 
   /** At most one read for each model is under way; a change during it is read after it. */
   const reading = new Map<string, 'once' | 'again'>();
+  /** The revision that the newest change of a model was to replace. */
+  const expected = new Map<string, number>();
   function readSoon(model: string): void {
     if (closed) return;
     if (reading.has(model)) {
@@ -196,10 +252,9 @@ export async function createRoutingView(
   }
 
   async function readAgain(): Promise<void> {
-    const kv = await openOnce();
     const seen = new Set<string>();
     toldMeanwhile = new Set();
-    for (const entry of await readBucket(link, kv)) {
+    for (const entry of await readBucket(link, bucket)) {
       seen.add(entry.model);
       if (!toldMeanwhile.has(entry.model)) take(entry);
     }
@@ -214,9 +269,9 @@ export async function createRoutingView(
   function refresh(): Promise<void> {
     refreshing ??= readAgain()
       .catch((error: unknown) => {
-        // A server that came back without the bucket: declare it again at the next read.
-        bucket = undefined;
-        throw asTroupeError(error, 'nats.failed');
+        throw jetStreamCode(error) === JetStreamCode.StreamNotFound
+          ? absent(link, error)
+          : asTroupeError(error, 'nats.failed');
       })
       .finally(() => {
         refreshing = undefined;
@@ -232,7 +287,10 @@ export async function createRoutingView(
   const prefix = `$KV.${link.subjects.routesBucket}.`;
   const subscription = link.connection.subscribe(`${prefix}>`, {
     callback: (error, msg) => {
-      if (error === null) readSoon(msg.subject.slice(prefix.length));
+      if (error !== null) return;
+      const model = msg.subject.slice(prefix.length);
+      expected.set(model, expectedRevision(msg));
+      readSoon(model);
     },
   });
   const stopWatching = link.onReconnect(refreshQuietly);

@@ -4,10 +4,11 @@
  */
 import { type ConsumerInfo, DeliverPolicy, type StreamInfo } from 'nats';
 import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
-import { recordStreamConfigs } from './events.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
+import { streamManager } from './jetstream-manager.js';
 import type { NatsLink } from './nats-link.js';
-import { type LaneLimits, streamManager, workConsumerConfig, workStreamConfig } from './work-lane.js';
+import { recordStreamConfigs } from './record-streams.js';
+import { type LaneLimits, workConsumerConfig, workStreamConfig } from './work-lane.js';
 
 /** The server process that a connection is with, as it introduced itself. */
 export interface NatsServerFacts {
@@ -141,7 +142,6 @@ const streamSettings = [
   'discard',
   'discard_new_per_subject',
   'max_age',
-  'num_replicas',
 ] as const;
 const consumerSettings = [
   'filter_subject',
@@ -260,7 +260,7 @@ export async function readRecordStreams(link: NatsLink): Promise<RecordStreamFac
     ...recordStreamConfigs(link).map((expected) => ({
       name: expected.name,
       expected,
-      settings: ['subjects', 'storage', 'discard', 'max_age', 'num_replicas'],
+      settings: ['subjects', 'storage', 'discard', 'max_age'],
     })),
     ...[`KV_${subjects.routesBucket}`, `OBJ_${subjects.artifactsBucket}`].map((name) => ({
       name,

@@ -7,7 +7,6 @@ import {
   type ConsumerConfig,
   DeliverPolicy,
   DiscardPolicy,
-  type JetStreamManager,
   nanos,
   RetentionPolicy,
   StorageType,
@@ -17,7 +16,9 @@ import {
 import { defaults } from '../config/defaults.js';
 import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
 import { JetStreamCode, jetStreamCode } from './jetstream-error.js';
+import { streamManager } from './jetstream-manager.js';
 import type { NatsLink } from './nats-link.js';
+import { declareReplicated } from './stream-replicas.js';
 
 /** Limits of a model's lane. */
 export interface LaneLimits {
@@ -39,20 +40,10 @@ export interface QueueCounts {
   readonly ackPending: number;
 }
 
-const managerTimeoutMs = 5_000;
-
-/** The JetStream manager of a link; made once, since making one asks the server. */
-const managers = new WeakMap<NatsLink, Promise<JetStreamManager>>();
-export function streamManager(link: NatsLink): Promise<JetStreamManager> {
-  let manager = managers.get(link);
-  if (manager === undefined) {
-    manager = link.connection.jetstreamManager({ timeout: managerTimeoutMs, checkAPI: false });
-    managers.set(link, manager);
-  }
-  return manager;
-}
-
-/** The stream of a model as it is declared; `maxBytes` is -1 where it has no byte limit of its own. */
+/**
+ * The stream of a model as it is declared; `maxBytes` is -1 where it has no byte limit of its own. How many copies
+ * there are is for `stream-replicas.ts`.
+ */
 export function workStreamConfig(
   link: NatsLink,
   model: string,
@@ -70,7 +61,6 @@ export function workStreamConfig(
     max_bytes: maxBytes,
     max_age: nanos(defaults.streamMaxAgeMs),
     duplicate_window: nanos(2_000),
-    num_replicas: 1,
   };
 }
 
@@ -80,12 +70,25 @@ export function workStreamConfig(
  * message limit and the server's own bound still hold.
  */
 export async function declareWorkStream(link: NatsLink, model: string, limits: LaneLimits): Promise<void> {
+  try {
+    await declareReplicated(link, (replicas) => declareWorkCopies(link, model, limits, replicas));
+  } catch (error) {
+    throw asTroupeError(error, 'nats.failed');
+  }
+}
+
+async function declareWorkCopies(
+  link: NatsLink,
+  model: string,
+  limits: LaneLimits,
+  replicas: number,
+): Promise<void> {
   const jsm = await streamManager(link);
   const shares = [limits.streamBytes, limits.streamBytes / 4, limits.streamBytes / 16, -1];
   for (const share of shares) {
     const config = workStreamConfig(link, model, limits, share > 0 ? Math.max(1024, Math.floor(share)) : -1);
     try {
-      await jsm.streams.add(config);
+      await jsm.streams.add({ ...config, num_replicas: replicas });
       return;
     } catch (error) {
       const code = jetStreamCode(error);
@@ -94,8 +97,10 @@ export async function declareWorkStream(link: NatsLink, model: string, limits: L
       const short =
         code === JetStreamCode.InsufficientResources ||
         code === JetStreamCode.InsufficientMemory ||
-        code === JetStreamCode.InsufficientStorage;
-      if (!short || share === -1) throw asTroupeError(error, 'nats.failed');
+        code === JetStreamCode.InsufficientStorage ||
+        // A cluster counts servers without that much room as none.
+        code === JetStreamCode.NoSuitablePeers;
+      if (!short || share === -1) throw error;
     }
   }
 }

@@ -118,6 +118,15 @@ describe('what a cluster keeps on NATS', () => {
   });
 
   describe('routes', () => {
+    beforeEach(() => declareRecordStreams(link));
+
+    it('of a namespace without a Troupe are absent, and nothing is declared by looking for them', async () => {
+      expect((await refusal(createRoutingView(other, () => undefined))).reason).to.equal('cluster.absent');
+      const jsm = await link.connection.jetstreamManager();
+      const names = await jsm.streams.names().next();
+      expect(names.filter((name) => name.includes('STAGING'))).to.deep.equal([]);
+    });
+
     it('are seen by a reader that was there before and by one that comes later', async () => {
       const early = await createRoutingView(link, () => undefined);
       closers.push(() => early.close());

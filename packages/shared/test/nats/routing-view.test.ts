@@ -4,6 +4,7 @@ import {
   connectNats,
   createRoutingPublisher,
   createRoutingView,
+  declareRecordStreams,
   type NatsLink,
   type RoutingView,
 } from '@troupe/shared/nats';
@@ -28,6 +29,7 @@ describe('a routing view that reads everything again', () => {
   before(async () => {
     server = await startNats();
     link = await connectNats({ servers: server.url, name: 'test', namespace: 'troupe' });
+    await declareRecordStreams(link);
     view = await createRoutingView(link, (error) => faults.push(error));
   });
   after(async () => {

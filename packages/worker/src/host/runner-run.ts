@@ -169,6 +169,7 @@ export class RunnerRun {
       ackWaitMs: settings.ackWaitMs,
       queueLimit: version.limits.queueLimit ?? settings.queueLimit,
       streamBytes: settings.streamBytes,
+      natsReplicas: settings.natsReplicas,
       logLevel: this.#around.logLevel,
       suspects: this.#suspects.list(performance.now()),
     };

@@ -2,7 +2,7 @@
  * Messages between a host and its runner processes, over the child's IPC channel. Host and runner are always of
  * one build, so this is not a wire format. The runner lives exactly as long as the channel does.
  */
-import type { ModelVersion, NatsAccess, Signature, WireError } from '@troupe/shared';
+import type { ModelVersion, NatsAccess, NatsReplicas, Signature, WireError } from '@troupe/shared';
 
 /** What a runner gets as its first message; everything that it needs, so that it reads no environment of its own. */
 export interface RunnerSpec {
@@ -22,6 +22,7 @@ export interface RunnerSpec {
   readonly ackWaitMs: number;
   readonly queueLimit: number;
   readonly streamBytes: number;
+  readonly natsReplicas?: NatsReplicas;
   readonly logLevel: string;
   /** Stream sequences that the worker's dead runners held: each is run alone. */
   readonly suspects?: readonly number[];

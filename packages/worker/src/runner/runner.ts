@@ -134,7 +134,7 @@ export class Runner {
   }
 
   async #connect(): Promise<void> {
-    const { host, model, namespace, natsAccess, natsUrl, version } = this.#spec;
+    const { host, model, namespace, natsAccess, natsReplicas, natsUrl, version } = this.#spec;
     const { signal } = this.#leaving;
     while (!signal.aborted) {
       try {
@@ -143,6 +143,7 @@ export class Runner {
           ...(natsAccess === undefined ? {} : { access: natsAccess }),
           name: `troupe-runner ${host} ${model} v${version.version}`,
           namespace,
+          ...(natsReplicas === undefined ? {} : { replicas: natsReplicas }),
           log: this.#log,
         });
         if (signal.aborted) await link.close();

@@ -10,6 +10,7 @@ import {
   readJetStream,
   readNatsServer,
   readRecordStreams,
+  readReplicas,
   readWorkStreams,
 } from '@troupe/shared/nats';
 import { type RedisConnection, readRedisClockOffset, readRedisFacts } from '@troupe/shared/redis';
@@ -32,6 +33,7 @@ import {
   judgeWorkStreams,
 } from './judge-nats.js';
 import { judgeRedis } from './judge-redis.js';
+import { judgeReplicas } from './judge-replicas.js';
 import { readOpenFiles } from './open-files.js';
 import { type Check, runChecks } from './run-checks.js';
 
@@ -76,6 +78,7 @@ function natsChecks({ link, registry, table, settings }: DoctorOptions): Check[]
     { name: 'nats.version', run: async () => judgeNatsServer(readNatsServer(link)) },
     { name: 'nats.jetstream', run: async () => judgeJetStream(await readJetStream(link)) },
     { name: 'nats.records', run: async () => judgeRecordStreams(await readRecordStreams(link)) },
+    { name: 'nats.replicas', run: async () => judgeReplicas(await readReplicas(link)) },
     {
       name: 'work.streams',
       run: async () => {

@@ -77,8 +77,8 @@ export function judgeJetStream(facts: JetStreamFacts): Finding[] {
 const showDifferences = (differences: readonly SettingDifference[]) =>
   differences.map(({ setting, found, expected }) => `${setting} is ${found}, not ${expected}`).join('; ');
 
-/** Differences that keep nothing from working: a limit of a deleted version, a server that joined a cluster later. */
-const bearable: readonly string[] = ['max_msgs_per_subject', 'num_replicas'];
+/** Differences that keep nothing from working: a limit of a deleted version. */
+const bearable: readonly string[] = ['max_msgs_per_subject'];
 
 /** `askedBytes` is the share that each model's stream asks for. */
 export function judgeWorkStreams(streams: readonly WorkStreamFacts[], askedBytes: number): Finding[] {
