@@ -5,7 +5,7 @@ import type { ModelRecord, ModelVersion, RoutingEntry } from '@troupe/shared';
 export interface VersionSummary {
   readonly version: number;
   /** As in the routing table; `registered` where no route leads to it. */
-  readonly state: 'ready' | 'loading' | 'unplaced' | 'failed' | 'registered';
+  readonly state: 'ready' | 'loading' | 'cold' | 'unplaced' | 'failed' | 'registered';
   readonly serving: number;
   readonly wanted: number;
   readonly batchable: boolean;

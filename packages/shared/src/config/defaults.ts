@@ -41,6 +41,8 @@ export const defaults = {
   replicas: 2,
   /** Requests that one worker may hold at once. `TROUPE_CREDITS` */
   credits: 128,
+  /** How long a model on demand stays in memory without a request. `TROUPE_IDLE_MS` */
+  idleMs: 300 * second,
   /** Rows of one run, where the version is batchable. */
   maxBatchSize: 32,
   /** How long an accepted publish may go unconfirmed before it is repeated. */

@@ -3,7 +3,8 @@
  * `config.invalid` with field, value and environment name; nothing is clamped.
  */
 import { resolve } from 'node:path';
-import { TroupeError } from '../errors/troupe-error.js';
+import { type MemoryBudgets, parseMemoryBudgets } from '../control/memory-budget.js';
+import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
 import { defaultNamespace, parseNamespace, quoteName } from '../names/namespace.js';
 import { defaults } from './defaults.js';
 import type { NatsAccess } from './server-access.js';
@@ -32,6 +33,8 @@ export const EnvName = {
   QueueLimit: 'TROUPE_QUEUE_LIMIT',
   StreamBytes: 'TROUPE_STREAM_BYTES',
   Credits: 'TROUPE_CREDITS',
+  IdleMs: 'TROUPE_IDLE_MS',
+  MemoryBudget: 'TROUPE_MEMORY_BUDGET',
   NatsReplicas: 'TROUPE_NATS_REPLICAS',
 } as const;
 
@@ -49,6 +52,8 @@ export interface ClusterSettings {
   readonly queueLimit: number;
   readonly streamBytes: number;
   readonly credits: number;
+  /** How long a model on demand stays without a request, where it says nothing itself. */
+  readonly idleMs: number;
   readonly natsReplicas: NatsReplicas;
 }
 
@@ -64,6 +69,8 @@ export interface Environment {
   readonly logLevel: string | undefined;
   /** File descriptor on which readiness is told to a supervisor by the line `ready`. */
   readonly readyFd: number | undefined;
+  /** What the workers of each device of a host may use; `undefined`: slots alone are the limit. */
+  readonly memoryBudgets: MemoryBudgets | undefined;
   readonly cluster: ClusterSettings;
 }
 
@@ -106,6 +113,17 @@ function readNatsReplicas(variables: Variables, call: NameSource): NatsReplicas 
     'config.invalid',
     `${call(EnvName.NatsReplicas)}=${quoteName(text)} is not allowed: auto, 1, 3 or 5`,
   );
+}
+
+function readMemoryBudgets(variables: Variables, call: NameSource): MemoryBudgets | undefined {
+  const text = readText(variables, EnvName.MemoryBudget);
+  if (text === undefined) return undefined;
+  try {
+    return parseMemoryBudgets(text);
+  } catch (thrown) {
+    const message = `${call(EnvName.MemoryBudget)}: ${asTroupeError(thrown).message}`;
+    throw new TroupeError('config.invalid', message, { cause: thrown });
+  }
 }
 
 /** Absolute: runners are told it, too. */
@@ -168,6 +186,7 @@ export function readEnvironment(
     redisUrl: readText(variables, EnvName.RedisUrl),
     redisCaFile: readPath(variables, EnvName.RedisCa),
     logLevel: readText(variables, EnvName.LogLevel),
+    memoryBudgets: readMemoryBudgets(variables, call),
     readyFd: readyFd === undefined ? undefined : integer(EnvName.ReadyFd, 3, 3, 255),
     cluster: {
       namespace: parseNamespace(readText(variables, EnvName.Namespace) ?? defaultNamespace),
@@ -182,6 +201,7 @@ export function readEnvironment(
       queueLimit: integer(EnvName.QueueLimit, defaults.queueLimit, 1, 10_000_000),
       streamBytes: integer(EnvName.StreamBytes, defaults.streamBytes, 1024, 2 ** 40),
       credits: integer(EnvName.Credits, defaults.credits, 1, 100_000),
+      idleMs: integer(EnvName.IdleMs, defaults.idleMs, 100, 30 * 24 * hour),
       natsReplicas: readNatsReplicas(variables, call),
     },
   };

@@ -10,6 +10,8 @@ export interface Setting {
   /** As commander takes it; absent where the setting has none. */
   readonly flag?: `--${string} <${string}>`;
   readonly text?: string;
+  /** A flag of hosts alone. */
+  readonly hostOnly?: true;
   /** Never shown. */
   readonly secret?: true;
   /** The field that holds it once read, for numbers of the whole cluster. */
@@ -78,6 +80,14 @@ export const settingCatalogue: readonly Setting[] = [
   number('queueLimit', EnvName.QueueLimit),
   number('streamBytes', EnvName.StreamBytes),
   number('credits', EnvName.Credits),
+  number('idleMs', EnvName.IdleMs),
+  {
+    key: 'memoryBudget',
+    env: EnvName.MemoryBudget,
+    flag: '--memory-budget <list>',
+    text: 'memory for the models of each device: 2GiB, or cpu:0=600MiB,cuda:0=20GiB',
+    hostOnly: true,
+  },
 ];
 
 /** The long flag alone: `--nats-user`. */

@@ -39,7 +39,7 @@ export interface WorkerReport {
   /** Over the last minute, in milliseconds; absent where nothing ran. */
   readonly p50Ms?: number;
   readonly p99Ms?: number;
-  /** Proportional set size of the runner process, in bytes; absent where the system does not tell. */
+  /** Memory of its processes, in bytes: proportional set size, on CUDA what the driver says; absent where not told. */
   readonly memoryBytes?: number;
   /** What it counts with against its device's budget: the larger of what is expected and what was measured. */
   readonly memoryChargedBytes?: number;

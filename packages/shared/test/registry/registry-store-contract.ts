@@ -1,5 +1,11 @@
 /** What every registry store guarantees: run on the one in Redis and on its memory twin. */
-import { defaults, type LeaseStore, type NewModelVersion, type RegistryStore } from '@troupe/shared';
+import {
+  defaults,
+  type LeaseStore,
+  type ModelSettings,
+  type NewModelVersion,
+  type RegistryStore,
+} from '@troupe/shared';
 import { expect } from 'chai';
 import { reasonOf } from '../leases/lease-store-contract.js';
 
@@ -41,8 +47,8 @@ export function registryStoreContract(open: () => Promise<RegistryFixture>): voi
   });
   afterEach(() => fixture.close());
 
-  const register = (name: string, digest: string) =>
-    store.registerVersion(name, newVersion(digest), {}, guard);
+  const register = (name: string, digest: string, settings: ModelSettings = {}) =>
+    store.registerVersion(name, newVersion(digest), settings, guard);
 
   async function unchangedBy(what: () => Promise<unknown>): Promise<void> {
     const before = [await store.read(), await store.audit(1_000)];
@@ -237,6 +243,30 @@ export function registryStoreContract(open: () => Promise<RegistryFixture>): voi
         expect(await reasonOf(store.setReplicas('iris', -1, guard))).to.equal('request.arguments');
         expect(await reasonOf(store.setReplicas('rose', 1, guard))).to.equal('model.unknown');
       });
+    });
+
+    it('says when a model is in memory, and leaves the rest of it untouched', async () => {
+      const { record } = await register('iris', 'a');
+      expect(record.residency).to.equal(undefined);
+      const pinned = await store.setResidency('iris', 'pinned', undefined, guard);
+      expect(pinned).to.deep.equal({ ...record, revision: record.revision + 1, residency: 'pinned' });
+      const idle = await store.setResidency('iris', 'on_demand', 5_000, guard);
+      expect(idle).to.deep.include({ residency: 'on_demand', idleMs: 5_000 });
+      await unchangedBy(async () => {
+        expect(await store.setResidency('iris', 'on_demand', undefined, guard)).to.deep.equal(idle);
+        expect(await reasonOf(store.setResidency('iris', 'always', 0, guard))).to.equal('request.arguments');
+        expect(await reasonOf(store.setResidency('rose', 'always', 1, guard))).to.equal('model.unknown');
+      });
+      const next = await register('iris', 'b');
+      expect(next.record).to.deep.include({ residency: 'on_demand', idleMs: 5_000 });
+    });
+
+    it('takes residency with a registration: what is loaded on demand is loaded once', async () => {
+      const options = { residency: 'on_demand', idleMs: 700 } as const;
+      const { record } = await register('iris', 'a', options);
+      expect(record).to.deep.include({ ...options, replicas: 1 });
+      const { record: two } = await register('rose', 'a', { ...options, replicas: 2 });
+      expect(two.replicas).to.equal(2);
     });
 
     it('condemns a version and pardons it, and leaves the rest of it untouched', async () => {

@@ -2,7 +2,7 @@
  * Holds what is known of the host's devices for its report: memory and utilisation of CUDA devices from nvidia-smi.
  * The host's upkeep says when to measure; without CUDA devices nothing is asked.
  */
-import type { Device, DeviceReport } from '@troupe/shared';
+import { budgetOf, type Device, type DeviceReport, type MemoryBudgets } from '@troupe/shared';
 import { type GpuReading, readGpus } from './nvidia-smi.js';
 
 /** Measuring waits for nothing longer. */
@@ -10,11 +10,13 @@ const limitMs = 2_000;
 
 export class DeviceMeter {
   readonly #devices: readonly Device[];
+  readonly #budgets: MemoryBudgets | undefined;
   readonly #read: () => Promise<readonly GpuReading[] | string>;
   #readings: ReadonlyMap<number, GpuReading> = new Map();
 
-  constructor(devices: readonly Device[], read = () => readGpus(limitMs)) {
+  constructor(devices: readonly Device[], budgets?: MemoryBudgets, read = () => readGpus(limitMs)) {
     this.#devices = devices;
+    this.#budgets = budgets;
     this.#read = read;
   }
 
@@ -30,7 +32,8 @@ export class DeviceMeter {
   reports(): DeviceReport[] {
     return this.#devices.map(({ name, kind, index }) => {
       const { index: _, ...reading } = (kind === 'cuda' && this.#readings.get(index)) || { index };
-      return { name, kind, ...reading };
+      const memoryBudgetBytes = budgetOf(this.#budgets, name);
+      return { name, kind, ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }), ...reading };
     });
   }
 }

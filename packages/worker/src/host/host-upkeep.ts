@@ -4,6 +4,7 @@
  */
 import type { LeaseStore, Log } from '@troupe/shared';
 import type { DeviceMeter } from './device-meter.js';
+import { readGpuProcesses } from './nvidia-smi.js';
 import type { SnapshotStore } from './snapshot-store.js';
 import type { WorkerTable } from './worker-table.js';
 
@@ -17,6 +18,8 @@ export interface HostUpkeepOptions {
 }
 
 const memoryEveryMs = 5_000;
+/** nvidia-smi is not waited for longer. */
+const gpuLimitMs = 2_000;
 const devicesEveryMs = 5_000;
 const collectEveryMs = 3_600_000;
 /** An artifact that no worker used for this long goes. */
@@ -71,7 +74,10 @@ export class HostUpkeep {
   }
 
   async #measureMemory(): Promise<void> {
-    for (const worker of this.#options.table.list()) await worker.measureMemory();
+    const workers = this.#options.table.list();
+    const onGpu = workers.some(({ device }) => device.startsWith('cuda:'));
+    const gpuBytes = onGpu ? await readGpuProcesses(gpuLimitMs) : new Map<number, number>();
+    for (const worker of workers) await worker.measureMemory(gpuBytes);
   }
 
   async #lookForPeers(): Promise<void> {

@@ -13,6 +13,7 @@ import {
   type HostReport,
   type LeaseStore,
   type Log,
+  type MemoryBudgets,
   type NatsAccess,
   TroupeError,
   waitForServer,
@@ -56,6 +57,8 @@ export interface HostOptions {
   readonly devices: WantedDevices;
   /** Workers that it has room for over all its devices; default 8 for each. */
   readonly slots?: number;
+  /** What the workers of each device may use; absent: slots alone are the limit. */
+  readonly memoryBudgets?: MemoryBudgets;
   readonly natsUrl: string;
   readonly natsAccess?: NatsAccess;
   readonly redisUrl: string;
@@ -194,7 +197,7 @@ class HostProcess implements Host {
     const log = this.#log;
     const devices = await findDevices(this.#options.devices, { log, signal });
     const slots = this.#options.slots ?? devices.length * defaults.slotsPerDevice;
-    this.#meter = new DeviceMeter(devices);
+    this.#meter = new DeviceMeter(devices, this.#options.memoryBudgets);
     this.#goOn();
     const link = await waitForServer(
       () =>
@@ -225,6 +228,7 @@ class HostProcess implements Host {
     const table = new WorkerTable({
       devices,
       slots,
+      ...(this.#options.memoryBudgets === undefined ? {} : { memoryBudgets: this.#options.memoryBudgets }),
       surroundings: {
         host: name,
         natsUrl: this.#options.natsUrl,

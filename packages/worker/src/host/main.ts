@@ -35,7 +35,7 @@ async function main(): Promise<number> {
     process.stdout.write(`${configuration.describe()}\n`);
     return 0;
   }
-  const { natsUrl, natsAccess, redisUrl, redisCaFile, cluster, readyFd } = configuration;
+  const { natsUrl, natsAccess, redisUrl, redisCaFile, cluster, memoryBudgets, readyFd } = configuration;
   const logLevel = configuration.logLevel ?? 'info';
   const log = createLog('troupe-host', logLevel);
   const host = createHost({
@@ -48,6 +48,7 @@ async function main(): Promise<number> {
     redisUrl,
     ...(redisCaFile === undefined ? {} : { redisCaFile }),
     settings: cluster,
+    ...(memoryBudgets === undefined ? {} : { memoryBudgets }),
     logLevel,
     log,
   });

@@ -1,5 +1,5 @@
 /**
- * Asks nvidia-smi which GPUs the machine has, how much of their memory is taken and how busy they are. Where the
+ * Asks nvidia-smi which GPUs the machine has, how much of their memory is taken, by whom, and how busy they are. Where the
  * program is absent, fails or takes too long there is no answer, which harms nothing. Knows nothing of devices.
  */
 import { execFile } from 'node:child_process';
@@ -19,6 +19,8 @@ const query = [
   '--query-gpu=index,memory.total,memory.used,utilization.gpu',
   '--format=csv,noheader,nounits',
 ] as const;
+
+const processQuery = ['--query-compute-apps=pid,used_memory', '--format=csv,noheader,nounits'] as const;
 
 /** A name, so that checkers of packages do not take it for one that a package brings. */
 const program = 'nvidia-smi';
@@ -61,6 +63,27 @@ export function numberAsCuda(readings: readonly GpuReading[], visible: string | 
     numbered.push({ ...reading, index });
   }
   return numbered;
+}
+
+/** Reads lines like `4711, 512`: a process and its MiB. A process on several GPUs has a line for each. */
+export function parseGpuProcesses(text: string): Map<number, number> {
+  const bytes = new Map<number, number>();
+  for (const line of text.split('\n')) {
+    const [pid, used] = line.split(',').map(parseNumber);
+    if (pid === undefined || used === undefined) continue;
+    bytes.set(pid, (bytes.get(pid) ?? 0) + used * bytesPerMebibyte);
+  }
+  return bytes;
+}
+
+/** GPU memory by process; empty where there is no answer. Never rejects. */
+export function readGpuProcesses(limitMs: number): Promise<Map<number, number>> {
+  const options = { timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: longestOutputBytes } as const;
+  return new Promise((resolve) => {
+    execFile(program, processQuery, options, (error, stdout) => {
+      resolve(error === null ? parseGpuProcesses(stdout) : new Map());
+    });
+  });
 }
 
 /** Resolves with the GPUs, or with why there is no answer, in a few words. Never rejects. */

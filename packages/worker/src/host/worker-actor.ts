@@ -2,7 +2,14 @@
  * A worker: the machine run over real runner processes and the real store. Made and dropped by the host; knows
  * nothing of slots, leases or the leader.
  */
-import type { Assignment, ModelVersion, WorkerReport, WorkerState } from '@troupe/shared';
+import {
+  type Assignment,
+  chargeMemory,
+  estimateMemory,
+  type ModelVersion,
+  type WorkerReport,
+  type WorkerState,
+} from '@troupe/shared';
 import { type Actor, createActor, fromCallback } from 'xstate';
 import { createDeferred } from '../onnx/deferred.js';
 import { readMemoryBytes } from '../onnx/process-memory.js';
@@ -47,8 +54,10 @@ export interface Worker {
   report(): WorkerReport;
   /** Digests of the artifacts that its runners have open. */
   digests(): string[];
-  /** Reads anew how much memory the active runner takes. */
-  measureMemory(): Promise<void>;
+  /** What it counts with against its device's budget. */
+  readonly memoryChargedBytes: number;
+  /** Reads anew how much memory its processes take: of the machine, or of a GPU where `gpuBytes` (by pid) tells. */
+  measureMemory(gpuBytes: ReadonlyMap<number, number>): Promise<void>;
   /** Resolves when it has stopped and its processes have ended. Never rejects. */
   readonly stopped: Promise<void>;
 }
@@ -152,9 +161,17 @@ class WorkerActor implements Worker {
     return [this.#assignment.version.digest, ...this.#alive.values()];
   }
 
-  async measureMemory(): Promise<void> {
-    const pid = this.#active()?.pid;
-    this.#memoryBytes = pid === undefined ? undefined : await readMemoryBytes(pid);
+  get memoryChargedBytes(): number {
+    return chargeMemory(estimateMemory(this.#assignment.version, this.device), this.#memoryBytes);
+  }
+
+  async measureMemory(gpuBytes: ReadonlyMap<number, number>): Promise<void> {
+    const pids = [...this.#alive.keys()].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+    const read = this.device.startsWith('cuda:')
+      ? async (pid: number) => gpuBytes.get(pid)
+      : (pid: number) => readMemoryBytes(pid);
+    const found = (await Promise.all(pids.map(read))).filter((bytes) => bytes !== undefined);
+    this.#memoryBytes = found.length === 0 ? undefined : found.reduce((sum, bytes) => sum + bytes, 0);
   }
 
   report(): WorkerReport {
@@ -182,6 +199,7 @@ class WorkerActor implements Worker {
       ...(status?.p50Ms === undefined ? {} : { p50Ms: status.p50Ms }),
       ...(status?.p99Ms === undefined ? {} : { p99Ms: status.p99Ms }),
       ...(this.#memoryBytes === undefined ? {} : { memoryBytes: this.#memoryBytes }),
+      memoryChargedBytes: this.memoryChargedBytes,
       crashes: context.crashes,
     };
   }

@@ -2,13 +2,22 @@
  * The workers of a host and the room for them. Applies the leader's commands; all are idempotent, since the leader
  * repeats them until the report shows what it wants.
  */
-import type { Assignment, Device, HostCommand, HostLease } from '@troupe/shared';
-import { TroupeError } from '@troupe/shared';
+import {
+  type Assignment,
+  budgetOf,
+  type Device,
+  estimateMemory,
+  type HostCommand,
+  type HostLease,
+  type MemoryBudgets,
+  TroupeError,
+} from '@troupe/shared';
 import { startWorker, type Worker, type WorkerSurroundings, workerKey } from './worker-actor.js';
 
 export interface WorkerTableOptions {
   readonly devices: readonly Device[];
   readonly slots: number;
+  readonly memoryBudgets?: MemoryBudgets;
   readonly surroundings: WorkerSurroundings;
 }
 
@@ -44,7 +53,7 @@ export class WorkerTable {
     this.closed = reason;
   }
 
-  /** Throws `placement.no_slot`, `placement.no_device`, `placement.no_host` or `model.version_unavailable`. */
+  /** Throws `placement.no_slot`, `placement.no_memory`, `placement.no_device`, `placement.no_host` or `model.version_unavailable`. */
   apply(command: WorkerCommand): void {
     switch (command.kind) {
       case 'assign':
@@ -123,12 +132,29 @@ export class WorkerTable {
         `host ${surroundings.host} has no free slot: ${this.workers.size} of ${this.slotCount} taken`,
       );
     }
+    this.assertMemory(assignment);
     const worker = startWorker(assignment, surroundings);
     this.workers.set(key, worker);
     void worker.stopped.then(() => {
       this.workers.delete(key);
       surroundings.notice(worker, { kind: 'stopped' });
     });
+  }
+
+  /** The budget holds whatever the leader reckons with: a worker that leaves counts until its processes are gone. */
+  private assertMemory({ version, device }: Assignment): void {
+    const budgetBytes = budgetOf(this.options.memoryBudgets, device);
+    if (budgetBytes === undefined) return;
+    const neededBytes = estimateMemory(version, device);
+    const takenBytes = this.list()
+      .filter((worker) => worker.device === device)
+      .reduce((sum, worker) => sum + worker.memoryChargedBytes, 0);
+    if (takenBytes + neededBytes <= budgetBytes) return;
+    const mebibytes = (bytes: number) => Math.ceil(bytes / 1024 ** 2);
+    throw new TroupeError(
+      'placement.no_memory',
+      `${device} of host ${this.options.surroundings.host} has ${mebibytes(takenBytes)} of ${mebibytes(budgetBytes)} MiB taken: ${mebibytes(neededBytes)} MiB more do not fit`,
+    );
   }
 
   private find(ref: { model: string; version: number; device: string }): Worker {

@@ -4,7 +4,7 @@ import { createLog, type Device, parseDevice, TroupeError } from '@troupe/shared
 import { expect } from 'chai';
 import { DeviceMeter } from '../../src/host/device-meter.js';
 import { findDevices, type WantedDevices } from '../../src/host/host-devices.js';
-import { numberAsCuda, parseGpuReadings, readGpus } from '../../src/host/nvidia-smi.js';
+import { numberAsCuda, parseGpuProcesses, parseGpuReadings, readGpus } from '../../src/host/nvidia-smi.js';
 import type { DeviceProbe } from '../../src/onnx/device-probe.js';
 import { ScriptedNvidiaSmi } from './scripted-nvidia-smi.js';
 
@@ -144,6 +144,10 @@ describe('devices of a host', function () {
   });
 
   it('what is no line of nvidia-smi is left out', () => {
+    expect(parseGpuProcesses('')).to.deep.equal(new Map());
+    expect(parseGpuProcesses('4711, 512\n4712, [N/A]\n4711, 8\n')).to.deep.equal(
+      new Map([[4711, 520 * 1024 ** 2]]),
+    );
     expect(parseGpuReadings('')).to.deep.equal([]);
     expect(parseGpuReadings('No devices were found\n3, 10, -1, nan\n1.5, 1, 1, 1\n')).to.deep.equal([
       { index: 3, memoryTotalBytes: 10 * mebibyte },
