@@ -112,8 +112,13 @@ export interface RolloutRecord {
   readonly story: readonly RolloutNote[];
 }
 
+/** A rollout that still has something to do. */
+export interface ActiveRollout extends RolloutRecord {
+  readonly phase: typeof RolloutPhase.Staging | typeof RolloutPhase.Canary | typeof RolloutPhase.Baking;
+}
+
 /** Whether a rollout still has something to do. */
-export function isActiveRollout(rollout: RolloutRecord | undefined): rollout is RolloutRecord {
+export function isActiveRollout(rollout: RolloutRecord | undefined): rollout is ActiveRollout {
   return (
     rollout !== undefined &&
     (rollout.phase === RolloutPhase.Staging ||
