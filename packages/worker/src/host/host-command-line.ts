@@ -21,6 +21,8 @@ export interface HostArguments {
   readonly devices: readonly Device[] | 'auto';
   /** Absent: so many for each device that the host finds. */
   readonly slots?: number;
+  /** A folder of models to keep the cluster at. */
+  readonly watch?: string;
   readonly printConfig: boolean;
   /** Settings given as flags, by key. */
   readonly flags: Readonly<Record<string, string | undefined>>;
@@ -81,6 +83,10 @@ export function readHostArguments(args: readonly string[]): HostArguments {
       `workers that it has room for (default: ${defaults.slotsPerDevice} for each device)`,
       flag(parseSlots),
     )
+    .option(
+      '--watch <folder>',
+      'put live what is put into <folder>/<model>/<version>/*.onnx, now and whenever it changes',
+    )
     .option('--print-config', 'print the settings and where each came from, and end');
   const settings = settingCatalogue.flatMap(({ key, env, flag: setting, text }) =>
     setting === undefined ? [] : [{ key, option: new Option(setting, `${text} (environment: ${env})`) }],
@@ -103,6 +109,7 @@ export function readHostArguments(args: readonly string[]): HostArguments {
     name?: string;
     data?: string;
     slots?: number;
+    watch?: string;
     printConfig?: true;
   }>();
   const texts = command.opts<Record<string, string | undefined>>();
@@ -113,6 +120,7 @@ export function readHostArguments(args: readonly string[]): HostArguments {
     dataDir: options.data ?? join('.troupe', `host-${name}`),
     devices,
     ...(options.slots === undefined ? {} : { slots: options.slots }),
+    ...(options.watch === undefined ? {} : { watch: options.watch }),
     printConfig: options.printConfig === true,
     flags: Object.fromEntries(settings.map(({ key, option }) => [key, texts[option.attributeName()]])),
   };

@@ -30,6 +30,7 @@ import {
 } from '@troupe/shared/nats';
 import { connectRedis, createRedisLeaseStore } from '@troupe/shared/redis';
 import { createDeferred } from '../onnx/deferred.js';
+import { type FolderWatch, watchFolder } from '../watch/folder-watch.js';
 import { countIntraOpThreads } from './core-share.js';
 import { type DataLock, lockDataFolder } from './data-lock.js';
 import { DeviceMeter } from './device-meter.js';
@@ -59,6 +60,8 @@ export interface HostOptions {
   readonly slots?: number;
   /** What the workers of each device may use; absent: slots alone are the limit. */
   readonly memoryBudgets?: MemoryBudgets;
+  /** A folder of models to keep the cluster at; absent: none is watched. */
+  readonly watch?: string;
   readonly natsUrl: string;
   readonly natsAccess?: NatsAccess;
   readonly redisUrl: string;
@@ -138,6 +141,7 @@ class HostProcess implements Host {
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #failure: TroupeError | undefined;
+  #watch: FolderWatch | undefined;
   #resumeList: ResumeList | undefined;
   #resume: ResumeServing | undefined;
 
@@ -314,6 +318,10 @@ class HostProcess implements Host {
     this.#goOn();
 
     await upkeep.start();
+    if (this.#options.watch !== undefined) {
+      this.#watch = await watchFolder({ folder: this.#options.watch, link, artifacts, log });
+      this.#goOn();
+    }
     this.#emit(EventKind.HostUp, `host ${name} is up with ${devices.length} device(s)`, {
       devices: devices.map((device) => device.name),
       slots,
@@ -379,6 +387,7 @@ class HostProcess implements Host {
   async #drainWorkers(): Promise<void> {
     const { name } = this.#options;
     this.#stopAsked.resolve();
+    void this.#watch?.stop();
     this.#table?.close(`host ${name} is stopping`);
     this.#emit(EventKind.HostStopping, `host ${name} is stopping`, {});
     await this.#table?.drainAll('the host stops');
@@ -400,6 +409,7 @@ class HostProcess implements Host {
     this.#upkeep?.stop();
     this.#table?.close(`host ${this.#options.name} is stopping`);
     const steps: (() => Promise<unknown> | undefined)[] = [
+      () => this.#watch?.stop(),
       () => this.#table?.killAll(),
       () => this.#keeper?.release(),
       () => this.#stopCommands?.(),

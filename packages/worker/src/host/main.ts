@@ -43,6 +43,7 @@ async function main(): Promise<number> {
     devices: args.devices,
     ...(args.slots === undefined ? {} : { slots: args.slots }),
     dataDir: resolve(args.dataDir),
+    ...(args.watch === undefined ? {} : { watch: resolve(args.watch) }),
     natsUrl,
     natsAccess,
     redisUrl,
