@@ -96,6 +96,14 @@ export const errorCatalogue = {
   'device.unusable': kind('unavailable', 503),
   'queue.full': kind('capacity_exhausted', 429, true),
 
+  // Rollouts.
+  'rollout.active': kind('conflict', 409),
+  'rollout.none': kind('not_found', 404),
+  'rollout.condemned': kind('conflict', 409),
+  'rollout.signature': kind('invalid_request', 422),
+  'rollout.no_stable': kind('conflict', 409),
+  'rollout.no_room': kind('unavailable', 503, true),
+
   // Servers and cluster.
   'nats.unreachable': kind('unavailable', 503, true),
   'nats.no_jetstream': kind('unavailable', 503),
