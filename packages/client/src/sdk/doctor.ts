@@ -9,6 +9,7 @@ import {
   natsRoundTripMs,
   readJetStream,
   readNatsServer,
+  tryPermissions,
 } from '@troupe/shared/nats';
 
 /** What was found. */
@@ -33,7 +34,7 @@ export async function examineLink(link: NatsLink, address: string): Promise<Doct
   ];
   // Where the server says nothing, everything else would only run into its deadline.
   if (roundTrip.state === 'fault') return { reached: false, findings };
-  findings.push(await checkJetStream(link));
+  findings.push(await checkJetStream(link), ...(await checkPermissions(link)));
   try {
     const answer = await callAdmin(link, 'cluster', 'doctor', {}, { timeoutMs: answerLimitMs });
     return { reached: true, findings: [...findings, ...parseFindings(answer)] };
@@ -84,6 +85,22 @@ async function checkJetStream(link: NatsLink): Promise<Finding> {
     return { check, state: 'ok', found };
   } catch (thrown) {
     return failed(check, thrown, 'let the account use JetStream ($JS.API.>)');
+  }
+}
+
+async function checkPermissions(link: NatsLink): Promise<Finding[]> {
+  const check = 'client.permissions';
+  try {
+    const denied = await tryPermissions(link, 'client');
+    if (denied.length === 0) return [{ check, state: 'ok', found: 'this user may do what a client does' }];
+    return denied.map(({ operation, grant, purpose, vital }) => ({
+      check,
+      state: vital ? 'fault' : 'warning',
+      found: `this user may not ${operation} ${operation === 'publish' ? 'to ' : ''}${grant}: ${purpose}`,
+      advice: `let it ${operation} ${grant} in the server's permissions${vital ? '' : ', where it is to do that'}`,
+    }));
+  } catch (thrown) {
+    return [failed(check, thrown, "see the server's log, then ask again")];
   }
 }
 

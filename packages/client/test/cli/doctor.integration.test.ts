@@ -48,7 +48,7 @@ describe('troupe doctor', () => {
     expect(out).to.match(/client\.round_trip +ok/);
     expect(out).to.match(/client\.jetstream +ok/);
     expect(out).to.match(/redis\.version +ok +Redis 7/);
-    expect(out).to.contain('-> set it to noeviction').and.to.contain('0 faults, 1 warning, 4 in order');
+    expect(out).to.contain('-> set it to noeviction').and.to.contain('0 faults, 1 warning, 5 in order');
     expect(out).not.to.contain('\u001b');
   });
 
@@ -62,6 +62,7 @@ describe('troupe doctor', () => {
       'client.address',
       'client.round_trip',
       'client.jetstream',
+      'client.permissions',
       'redis.version',
       'redis.eviction',
     ]);

@@ -22,6 +22,8 @@ export interface RedisKeys {
   readonly epoch: string;
   /** Hash: `<stream>:<sequence>` → poison strikes. */
   readonly strikes: string;
+  /** Tried by the doctor; never there for longer than a second. */
+  readonly trial: string;
 }
 
 /** The catalogue under a namespace (checked by `parseNamespace`). */
@@ -38,5 +40,6 @@ export function createRedisKeys(namespace: string): RedisKeys {
     leader: key('leader'),
     epoch: key('leader:epoch'),
     strikes: key('strikes'),
+    trial: key('permission-trial'),
   };
 }

@@ -16,6 +16,12 @@ export {
   nakOnBehalf,
   publishDead,
 } from './on-behalf.js';
+export {
+  noteRefusals,
+  type PermissionNeed,
+  type PermissionRefusal,
+  tryPermissions,
+} from './permissions.js';
 export { declareRecordStreams, hasRecordStreams } from './record-streams.js';
 export {
   createRoutingPublisher,

@@ -9,3 +9,4 @@ export {
 } from './redis-facts.js';
 export { createRedisLeaseStore } from './redis-lease-store.js';
 export { createRedisRegistryStore } from './redis-registry-store.js';
+export { grantRights, type RedisRights, readRedisRights } from './redis-rights.js';

@@ -7,7 +7,8 @@ import type { ErrorReason } from '../errors/error-catalogue.js';
 import { TroupeError } from '../errors/troupe-error.js';
 
 /** Replies that say who we are not, or what we may not do. */
-const unauthorized = /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password/i;
+const unauthorized =
+  /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|user executing the script can't|ACL failure in script/i;
 /** Replies of a server that is there but cannot do it now. */
 const unable =
   /^(LOADING|BUSY|READONLY|MASTERDOWN|CLUSTERDOWN|MISCONF|OOM|TRYAGAIN|NOREPLICAS|UNKILLABLE)\b|max number of clients/;

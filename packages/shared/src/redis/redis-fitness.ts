@@ -6,6 +6,7 @@
 import { TroupeError } from '../errors/troupe-error.js';
 import type { RedisConnection } from './redis-connection.js';
 import { isCommandDenied } from './redis-error.js';
+import { grantRights, readRedisRights } from './redis-rights.js';
 
 /** Oldest major version: ZADD GT, Lua scripts that ask the time before they write, PEXPIRE as we use it. */
 const oldestMajor = 7;
@@ -34,7 +35,10 @@ async function appendsToFile(connection: RedisConnection): Promise<boolean> {
   return (await readRedisInfo(connection, 'persistence')).get('aof_enabled') === '1';
 }
 
-/** Throws `config.invalid` where the server is too old, `redis.not_durable` where it would forget. */
+/**
+ * Throws `config.invalid` where the server is too old, `redis.not_durable` where it would forget, `redis.unauthorized`
+ * where the user may not do what the stores do.
+ */
 export async function checkRedisFitness(connection: RedisConnection): Promise<void> {
   const version = (await readRedisInfo(connection, 'server')).get('redis_version') ?? 'unknown';
   if (!(Number.parseInt(version, 10) >= oldestMajor)) {
@@ -43,10 +47,18 @@ export async function checkRedisFitness(connection: RedisConnection): Promise<vo
       `Redis at ${connection.address} is version ${version} (REDIS_URL); Troupe needs ${oldestMajor}.0 or newer`,
     );
   }
-  if (await appendsToFile(connection)) return;
+  if (!(await appendsToFile(connection))) {
+    throw new TroupeError(
+      'redis.not_durable',
+      `Redis at ${connection.address} keeps no append-only file, so a crash would rewind fencing tokens: ` +
+        "put 'appendonly yes' into redis.conf, or run 'redis-cli config set appendonly yes'",
+    );
+  }
+  const rights = await readRedisRights(connection);
+  if (rights.refused.length === 0) return;
   throw new TroupeError(
-    'redis.not_durable',
-    `Redis at ${connection.address} keeps no append-only file, so a crash would rewind fencing tokens: ` +
-      "put 'appendonly yes' into redis.conf, or run 'redis-cli config set appendonly yes'",
+    'redis.unauthorized',
+    `Redis at ${connection.address} lets ${rights.user ?? 'the user'} not run ${rights.refused.join(', ')} ` +
+      `on the keys ${rights.keyPattern}: run '${grantRights(rights)}'`,
   );
 }

@@ -6,14 +6,22 @@ import { type ClusterSettings, type LeaseStore, type RegistryStore, TroupeError 
 import {
   type AdminEndpoint,
   type NatsLink,
+  noteRefusals,
+  type PermissionRefusal,
   readEventClocks,
   readJetStream,
   readNatsServer,
   readRecordStreams,
   readReplicas,
   readWorkStreams,
+  tryPermissions,
 } from '@troupe/shared/nats';
-import { type RedisConnection, readRedisClockOffset, readRedisFacts } from '@troupe/shared/redis';
+import {
+  type RedisConnection,
+  readRedisClockOffset,
+  readRedisFacts,
+  readRedisRights,
+} from '@troupe/shared/redis';
 import type { RoutingTable } from '../../data/routing-table.js';
 import { judgeEventClocks, judgeRedisClock } from './judge-clocks.js';
 import {
@@ -32,6 +40,7 @@ import {
   judgeWorkConsumers,
   judgeWorkStreams,
 } from './judge-nats.js';
+import { judgeNatsPermissions, judgeRedisRights } from './judge-permissions.js';
 import { judgeRedis } from './judge-redis.js';
 import { judgeReplicas } from './judge-replicas.js';
 import { readOpenFiles } from './open-files.js';
@@ -55,6 +64,7 @@ const clockEventCount = 500;
 
 /** The endpoint; it takes no arguments. */
 export function createDoctorEndpoint(options: DoctorOptions): AdminEndpoint {
+  const refusals = noteRefusals(options.link);
   return {
     noun: 'cluster',
     verb: 'doctor',
@@ -63,19 +73,25 @@ export function createDoctorEndpoint(options: DoctorOptions): AdminEndpoint {
       if (name !== undefined) {
         throw new TroupeError('request.arguments', `cluster.doctor takes no arguments, not "${name}"`);
       }
-      return { findings: await runChecks(createChecks(options), checkBoundMs) };
+      return { findings: await runChecks(createChecks(options, refusals), checkBoundMs) };
     },
   };
 }
 
-function createChecks(options: DoctorOptions): Check[] {
-  return [...natsChecks(options), ...redisChecks(options), ...clusterChecks(options)];
+type Refusals = () => readonly PermissionRefusal[];
+
+function createChecks(options: DoctorOptions, refusals: Refusals): Check[] {
+  return [...natsChecks(options, refusals), ...redisChecks(options), ...clusterChecks(options)];
 }
 
-function natsChecks({ link, registry, table, settings }: DoctorOptions): Check[] {
+function natsChecks({ link, registry, table, settings }: DoctorOptions, refusals: Refusals): Check[] {
   const { queueLimit, streamBytes, ackWaitMs } = settings;
   return [
     { name: 'nats.version', run: async () => judgeNatsServer(readNatsServer(link)) },
+    {
+      name: 'nats.permissions',
+      run: async () => judgeNatsPermissions(await tryPermissions(link, 'coordinator'), refusals()),
+    },
     { name: 'nats.jetstream', run: async () => judgeJetStream(await readJetStream(link)) },
     { name: 'nats.records', run: async () => judgeRecordStreams(await readRecordStreams(link)) },
     { name: 'nats.replicas', run: async () => judgeReplicas(await readReplicas(link)) },
@@ -109,6 +125,7 @@ function natsChecks({ link, registry, table, settings }: DoctorOptions): Check[]
 function redisChecks({ redis }: DoctorOptions): Check[] {
   return [
     { name: 'redis', run: async () => judgeRedis(await readRedisFacts(redis)) },
+    { name: 'redis.permissions', run: async () => judgeRedisRights(await readRedisRights(redis)) },
     { name: 'clock.redis', run: async () => judgeRedisClock(await readRedisClockOffset(redis)) },
   ];
 }
