@@ -4,18 +4,22 @@
  *
  * Rules, in this order: never more workers than slots (P1); a version never twice on one device (P2); nothing new on a
  * stopping host (P3); everyone gets a first worker before anyone gets a second (P4); spread over hosts, then
- * devices (P5); a worker that is well placed stays (P6).
+ * devices (P5); a worker that is well placed stays (P6); what a rollout brings, or keeps as its standby, has its places
+ * after everything else, beside the version that it replaces (P7).
  */
 import type { ModelVersion, RegistrySnapshot, WorkerReport } from '@troupe/shared';
+import { type RolloutRole, rolloutRole, rolloutVersions } from '../rollout/rollout-roles.js';
 import { answers, compareText, isOf, type ObservedHost } from './observed-host.js';
 import { type Position, versionKey, workerKey } from './worker-key.js';
 
-/** A version that should have workers: a label names it and nobody condemned it. */
+/** A version that should have workers: a label or a rollout names it and nobody condemned it. */
 export interface WantedVersion {
   readonly model: string;
   readonly version: number;
   readonly content: ModelVersion;
   readonly replicas: number;
+  /** Its part in the rollout of its model, where one is under way. */
+  readonly role: RolloutRole | undefined;
 }
 
 /** One place of the target. `existing` is the worker that is there already. */
@@ -45,11 +49,13 @@ export function wantedVersions(registry: RegistrySnapshot): Map<string, WantedVe
   for (const name of Object.keys(registry.models).sort(compareText)) {
     const model = registry.models[name];
     if (model === undefined) continue;
-    const versions = [...new Set(Object.values(model.labels))].sort((a, b) => a - b);
+    const named = [...Object.values(model.labels), ...rolloutVersions(model)];
+    const versions = [...new Set(named)].sort((a, b) => a - b);
     for (const version of versions) {
       const content = model.versions[String(version)];
       if (content === undefined || content.condemned !== undefined) continue;
-      const entry = { model: name, version, content, replicas: model.replicas };
+      const role = rolloutRole(model, version);
+      const entry = { model: name, version, content, replicas: model.replicas, role };
       wanted.set(versionKey(entry), entry);
     }
   }
@@ -70,15 +76,21 @@ export function planPlacement(
       losing: hosts.some((host) => host.stopping && host.workers.some((worker) => isOf(worker, version))),
     }))
     .sort((a, b) => Number(b.losing) - Number(a.losing)); // stable: ties keep the order of names
-  const rounds = Math.max(0, ...drafts.map((draft) => draft.wanted.replicas));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const draft of drafts) {
-      if (draft.wanted.replicas <= round || draft.targets.length < round) continue;
-      const best = bestCandidate(draft.wanted, draft.targets, hosts, context);
-      if (best === undefined) continue;
-      best.owner.committed += 1;
-      if (best.target.existing === undefined) best.owner.taken += 1;
-      draft.targets.push(best.target);
+  const isLast = ({ role }: WantedVersion) => role?.part === 'candidate' || role?.part === 'standby';
+  for (const group of [
+    drafts.filter((draft) => !isLast(draft.wanted)),
+    drafts.filter((draft) => isLast(draft.wanted)), // P7
+  ]) {
+    const rounds = Math.max(0, ...group.map((draft) => draft.wanted.replicas));
+    for (let round = 0; round < rounds; round += 1) {
+      for (const draft of group) {
+        if (draft.wanted.replicas <= round || draft.targets.length < round) continue;
+        const best = bestCandidate(draft.wanted, draft.targets, hosts, context);
+        if (best === undefined) continue;
+        best.owner.committed += 1;
+        if (best.target.existing === undefined) best.owner.taken += 1;
+        draft.targets.push(best.target);
+      }
     }
   }
   return new Map(
@@ -125,7 +137,7 @@ function* candidates(
       const existing = owner.workers.find((worker) => worker.device === device && isOf(worker, wanted));
       if (existing === undefined) {
         if (owner.taken >= owner.slots || context.refused.has(key)) continue;
-      } else if (existing.state === 'draining') continue; // its place is free once it is gone
+      } else if (existing.state === 'draining' || isOutdated(existing, wanted)) continue; // its place is free once it is gone
       const lost = existing !== undefined && context.cutOff.has(key);
       const spread = here.length;
       const preference = existing === undefined ? 2 : answers(existing) ? 0 : 1;
@@ -133,6 +145,7 @@ function* candidates(
         lost ? 1 : 0,
         spread,
         preference,
+        existing === undefined ? distance(wanted, owner, device) : 0,
         deviceRank(device),
         owner.slots === 0 ? 1 : owner.taken / owner.slots,
         owner.workers.filter((worker) => worker.device === device).length,
@@ -140,6 +153,20 @@ function* candidates(
       yield { owner, target: { ...position, existing }, rank };
     }
   }
+}
+
+/** A worker that its host condemned before the verdict on its version was lifted: it never serves again. */
+export function isOutdated(worker: WorkerReport, wanted: WantedVersion): boolean {
+  return worker.condemned !== undefined && wanted.role === undefined;
+}
+
+/** From a worker of the version that this one replaces: on its device the standby is at hand. */
+function distance({ model, role }: WantedVersion, owner: ObservedHost, device: string): number {
+  const { beside } = role ?? {};
+  if (beside === undefined) return 0;
+  const there = owner.workers.filter((worker) => isOf(worker, { model, version: beside }));
+  if (there.some((worker) => worker.device === device)) return 0;
+  return there.length > 0 ? 1 : 2;
 }
 
 function compareRanks(a: Candidate, b: Candidate): number {

@@ -6,12 +6,20 @@ import type {
   HostCommand,
   HostLease,
   ModelRecord,
+  ModelVersion,
   RegistrySnapshot,
   RoutingEntry,
   WorkerReport,
 } from '@troupe/shared';
 import { answers, compareText, isOf, type ObservedHost, observeHosts } from './observed-host.js';
-import { type Placement, planPlacement, type TargetWorker, wantedVersions } from './placement-plan.js';
+import {
+  isOutdated,
+  type Placement,
+  planPlacement,
+  type TargetWorker,
+  type WantedVersion,
+  wantedVersions,
+} from './placement-plan.js';
 import { effectiveLabels, planRoute } from './routes-plan.js';
 import { type VersionRef, versionKey, workerKey } from './worker-key.js';
 
@@ -64,7 +72,7 @@ export function plan(
   const models = Object.values(desired.models).sort((a, b) => compareText(a.name, b.name));
 
   const routes: RoutingEntry[] = [];
-  /** Version keys that some route leads to. */
+  /** Version keys that some route leads to; that of a condemned version only says that it cannot be had. */
   const routed = new Set<string>();
   for (const model of models) {
     const route = planRoute(
@@ -75,7 +83,9 @@ export function plan(
       context,
     );
     routes.push(route);
-    for (const version of Object.keys(route.versions)) {
+    for (const [version, { state }] of Object.entries(route.versions)) {
+      const condemned = model.versions[version]?.condemned !== undefined;
+      if (condemned && state === 'failed') continue;
       routed.add(versionKey({ model: model.name, version: Number(version) }));
     }
   }
@@ -101,11 +111,14 @@ export function plan(
       if (placement !== undefined && isTarget(placement, host, worker)) continue;
       if (placement === undefined && !routed.has(key)) {
         retiring.set(key, { model: worker.model, version: worker.version });
+        condemn(desired.models[worker.model], host, worker, commands);
       }
       const cause =
         placement === undefined
           ? retirementCause(desired.models[worker.model], worker, routed.has(key), context)
-          : surplusCause(placement, worker);
+          : isOutdated(worker, placement.wanted)
+            ? 'the verdict on its version was lifted: it is loaded anew'
+            : surplusCause(placement, worker);
       if (cause !== undefined) drain(host, worker, cause);
       else if (spare > 0) spare -= 1;
       else drain(host, worker, 'the host has no slot for it any more');
@@ -113,9 +126,9 @@ export function plan(
   }
   giveWay(placements, hosts, routed, leaving, drain);
   for (const placement of placements.values()) {
-    for (const target of placement.targets) place(placement, target, context, commands);
+    placeAll(placement, desired.models[placement.wanted.model], context, commands);
   }
-  keepUnwantedServing(hosts, placements, leaving, commands);
+  keepUnwantedServing(desired, hosts, placements, leaving, commands);
 
   const settled = [...placements.values()].every(({ targets }) =>
     targets.every(({ existing }) => existing !== undefined && answers(existing)),
@@ -166,9 +179,24 @@ function retirementCause(
   if (model === undefined) return 'the model was deleted';
   const content = model.versions[String(worker.version)];
   if (content === undefined) return 'the version was deleted';
+  if (routed || !context.retired.has(versionKey(worker))) return undefined;
+  // Until then it covers what still waits in its queue.
   if (content.condemned !== undefined) return `the version was condemned: ${content.condemned.cause}`;
-  if (routed) return undefined;
-  return context.retired.has(versionKey(worker)) ? 'no label names the version any more' : undefined;
+  return 'no label names the version any more';
+}
+
+/** Tells a worker whose host does not know yet that its version was condemned. */
+function condemn(
+  model: ModelRecord | undefined,
+  host: ObservedHost,
+  worker: WorkerReport,
+  commands: PlannedCommand[],
+): void {
+  const { condemned } = model?.versions[String(worker.version)] ?? {};
+  if (condemned === undefined || worker.condemned !== undefined) return;
+  const { device, version } = worker;
+  const command = { kind: 'condemn', model: worker.model, version, device, cause: condemned.cause } as const;
+  commands.push({ host: host.name, command });
 }
 
 /**
@@ -193,6 +221,7 @@ function giveWay(
     }),
   );
   for (const { wanted, targets } of placements.values()) {
+    if (wanted.role?.part === 'standby') continue; // nobody makes room for what gives way first itself
     for (let missing = wanted.replicas - targets.length; missing > 0; missing -= 1) {
       const open = hosts.filter((host) => !host.stopping && hasDeviceFor(host, wanted, targets));
       const coming = open.find((host) => (freeing.get(host.name) ?? 0) > 0);
@@ -216,7 +245,7 @@ function hasDeviceFor(host: ObservedHost, wanted: VersionRef, targets: readonly 
 }
 
 function findVictim(
-  wanted: VersionRef,
+  wanted: WantedVersion,
   open: readonly ObservedHost[],
   hosts: readonly ObservedHost[],
   placements: ReadonlyMap<string, Placement>,
@@ -226,7 +255,10 @@ function findVictim(
   for (const host of open) {
     for (const worker of host.workers) {
       const key = versionKey(worker);
-      if (isLeaving(host, worker) || placements.has(key)) continue;
+      if (isLeaving(host, worker)) continue;
+      const placement = placements.get(key);
+      if (placement?.wanted.role?.part === 'standby' && wanted.role === undefined) return { host, worker };
+      if (placement !== undefined) continue;
       // A version that still has the route gives way to its own successor only.
       if (routed.has(key) && worker.model !== wanted.model) continue;
       const left = hosts.flatMap((other) =>
@@ -238,19 +270,58 @@ function findVictim(
   return undefined;
 }
 
-/** Commands that bring one target worker on its way. */
-function place(
-  { wanted }: Placement,
-  target: TargetWorker,
+/** Brings all workers of a version on their way; those that a rollout brings in waves. */
+function placeAll(
+  placement: Placement,
+  model: ModelRecord | undefined,
   context: PlanContext,
   commands: PlannedCommand[],
 ): void {
-  const { host, device, existing } = target;
+  const { targets, wanted } = placement;
+  const light = lightVariant(model, wanted.version);
+  const loading = targets.filter(({ existing }) => existing !== undefined && !answers(existing)).length;
+  let room = (wanted.role?.waveSize ?? Number.POSITIVE_INFINITY) - loading;
+  for (const target of targets) {
+    if (target.existing !== undefined) keep(placement, target, target.existing, context, commands);
+    else if (room > 0) {
+      room -= 1;
+      const probation = wanted.role?.probation;
+      const assignment = {
+        model: wanted.model,
+        version: wanted.content,
+        device: target.device,
+        credits: context.credits,
+        ...(probation === undefined ? {} : { probation }),
+        ...(light === undefined ? {} : { light }),
+      };
+      commands.push({ host: target.host, command: { kind: 'assign', assignment } });
+    }
+  }
+}
+
+/** The version labelled `light`, for where nothing else can answer for this one. */
+function lightVariant(model: ModelRecord | undefined, version: number): ModelVersion | undefined {
+  const light = model?.labels.light;
+  if (model === undefined || light === undefined || light === version) return undefined;
+  const content = model.versions[String(light)];
+  return content?.condemned === undefined ? content : undefined;
+}
+
+/** Commands that keep one worker as it should be. */
+function keep(
+  { wanted }: Placement,
+  { host, device }: TargetWorker,
+  existing: WorkerReport,
+  context: PlanContext,
+  commands: PlannedCommand[],
+): void {
   const { model, version } = wanted;
-  if (existing === undefined) {
-    const assignment = { model, version: wanted.content, device, credits: context.credits };
-    commands.push({ host, command: { kind: 'assign', assignment } });
-    return;
+  if (
+    existing.probation === true &&
+    wanted.role?.probation === undefined &&
+    existing.condemned === undefined
+  ) {
+    commands.push({ host, command: { kind: 'confirm', model, version, device } });
   }
   if (existing.state === 'warm')
     commands.push({ host, command: { kind: 'activate', model, device, version } });
@@ -261,6 +332,7 @@ function place(
 
 /** A worker of a leaving version that restarted goes on pulling until its queue is empty. */
 function keepUnwantedServing(
+  desired: RegistrySnapshot,
   hosts: readonly ObservedHost[],
   placements: ReadonlyMap<string, Placement>,
   leaving: ReadonlySet<string>,
@@ -271,6 +343,7 @@ function keepUnwantedServing(
     for (const worker of host.workers) {
       const { model, version, device } = worker;
       if (worker.state !== 'warm' || placements.has(versionKey(worker))) continue;
+      if (desired.models[model]?.versions[String(version)]?.condemned !== undefined) continue;
       if (leaving.has(workerKey({ host: host.name, device }, worker))) continue;
       commands.push({ host: host.name, command: { kind: 'activate', model, device, version } });
     }

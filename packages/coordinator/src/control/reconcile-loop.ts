@@ -16,9 +16,11 @@ import {
   TroupeError,
 } from '@troupe/shared';
 import { type LaneLimits, type NatsLink, publishEvent, type RoutingPublisher } from '@troupe/shared/nats';
+import { createRolloutDriver } from '../rollout/rollout-driver.js';
 import { createCommandLedger } from './command-ledger.js';
 import { createCommandSender } from './command-sender.js';
 import { createLeaseWatch } from './lease-watch.js';
+import type { Placement } from './placement-plan.js';
 import { type Plan, plan } from './plan.js';
 import { createRetirement, type Retirement } from './retirement.js';
 import { describeRouteChange, sameEntry } from './route-change.js';
@@ -75,6 +77,13 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     now,
     log,
   });
+  const rollouts = createRolloutDriver({
+    registry,
+    actor: `coordinator/${options.owner}`,
+    now,
+    emit: (kind, text, data) => emit(kind, text, data),
+    log,
+  });
   /** Often enough that a lease is never unseen for TTL/3, the gap that stops sweeping. */
   const lookEveryMs = Math.max(20, ttlMs / 10);
 
@@ -83,6 +92,7 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
   let tokens: Map<string, number> | undefined;
   let plannedAtMs = Number.NEGATIVE_INFINITY;
   let plannedFor = '';
+  let placements: ReadonlyMap<string, Placement> = new Map();
   let lastFault = '';
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
@@ -134,6 +144,8 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     term ??= await beginTerm(snapshot);
     term.workers.update(look.hosts);
     const hosts = ledger.overlay(look.hosts);
+    const cutOff = term.workers.cutOff();
+    if (await rollouts.turn({ snapshot, hosts, placements, cutOff, epoch })) snapshot = await readRegistry();
     const fingerprint = fingerprintOf(snapshot, hosts);
     const due = now() - plannedAtMs >= slowTickMs;
     if (!wasPoked && !due && fingerprint === plannedFor) return;
@@ -145,13 +157,14 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
         credits: settings.credits,
         previousRoutes: term.published,
         refused: ledger.refusedKeys(),
-        cutOff: term.workers.cutOff(),
+        cutOff,
         recentlyServing: term.workers.recentlyServing(),
         retired: retirement.retired(),
       },
     );
     plannedAtMs = now();
     plannedFor = fingerprint;
+    placements = made.placements;
     await publishRoutes(made, epoch, term.published);
     if (options.epoch() === undefined || stopped) return;
     sender.send(made.commands);
@@ -253,6 +266,8 @@ function fingerprintOf(snapshot: RegistrySnapshot, hosts: readonly HostLease[]):
       w.credits,
       w.natsConnected,
       w.reason,
+      w.probation,
+      w.condemned?.kind,
     ]),
   ]);
   return JSON.stringify([snapshot.revision, observed]);
@@ -265,7 +280,10 @@ function retirementView(
 ) {
   const routed = new Set<string>();
   for (const route of routes.values()) {
-    for (const version of Object.keys(route.versions)) {
+    for (const [version, { state }] of Object.entries(route.versions)) {
+      // Of a condemned version the route only says that it cannot be had.
+      const condemned = snapshot.models[route.model]?.versions[version]?.condemned !== undefined;
+      if (condemned && state === 'failed') continue;
       routed.add(versionKey({ model: route.model, version: Number(version) }));
     }
   }

@@ -29,5 +29,17 @@ export function describeRouteChange(
   for (const version of Object.keys(before?.versions ?? {})) {
     if (!(version in after.versions)) changes.push(`version ${version} left the route`);
   }
+  if (before !== undefined && describeWeights(before) !== describeWeights(after)) {
+    changes.push(describeWeights(after) ?? 'all traffic goes where stable leads');
+  }
   return changes.length === 0 ? undefined : changes.join('; ');
+}
+
+/** Shares of the traffic, where more than one version has some. */
+function describeWeights({ weights }: RoutingEntry): string | undefined {
+  const total = weights.reduce((sum, { weight }) => sum + weight, 0);
+  if (weights.length < 2 || total <= 0) return undefined;
+  return weights
+    .map(({ version, weight }) => `version ${version} gets ${Math.round((100 * weight) / total)} %`)
+    .join(', ');
 }

@@ -3,6 +3,7 @@
  * that version's workers serve, so a request never meets a version that is still loading while another could answer.
  */
 import type { ModelRecord, RouteVersion, RoutingEntry } from '@troupe/shared';
+import { canaryWeights, condemnedByRollout, rolloutVersions } from '../rollout/rollout-roles.js';
 import { answers, answersItself, isOf, type ObservedHost } from './observed-host.js';
 import type { Placement } from './placement-plan.js';
 import { type VersionRef, versionKey, workerKey } from './worker-key.js';
@@ -70,7 +71,14 @@ export function effectiveLabels(
     labels[label] = next;
     if (before === undefined || before === next || model.versions[String(before)] === undefined) continue;
     const old = { model: model.name, version: before };
-    const canAnswer = versionHealth(old, hosts, context.cutOff).answering > 0;
+    const health = versionHealth(old, hosts, context.cutOff);
+    if (model.versions[String(before)]?.condemned !== undefined) {
+      // An admin goes back to a version that has to be loaded first: until then the condemned one is all there is.
+      const other = versionHealth({ model: model.name, version: next }, hosts, context.cutOff);
+      if (health.answeringItself > 0 && other.answering === 0) labels[label] = before;
+      continue;
+    }
+    const canAnswer = health.answering > 0;
     if (canAnswer && !mayTakeOver({ model: model.name, version: next }, placements, hosts, context)) {
       labels[label] = before;
     }
@@ -98,10 +106,22 @@ export function planRoute(
   hosts: readonly ObservedHost[],
   context: RoutesContext,
 ): RoutingEntry {
-  const listed = new Set([...Object.values(model.labels), ...Object.values(labels)]);
+  const condemned = condemnedByRollout(model);
+  const listed = new Set([
+    ...Object.values(model.labels),
+    ...Object.values(labels),
+    ...rolloutVersions(model),
+    ...(condemned === undefined ? [] : [condemned]),
+  ]);
+  /** Where a label leads only until the version that it names can answer. */
+  const held = new Set(
+    Object.keys(labels)
+      .filter((label) => labels[label] !== model.labels[label])
+      .map((label) => labels[label]),
+  );
   const versions: Record<string, RouteVersion> = {};
   for (const version of [...listed].sort((a, b) => a - b)) {
-    const route = planRouteVersion(model, version, placements, hosts, context);
+    const route = planRouteVersion(model, version, held.has(version), placements, hosts, context);
     if (route !== undefined) versions[String(version)] = route;
   }
   const stable = labels.stable;
@@ -109,14 +129,28 @@ export function planRoute(
     epoch: context.epoch,
     model: model.name,
     labels,
-    weights: stable === undefined ? [] : [{ version: stable, weight: 1 }],
+    weights: planWeights(model, stable, versions),
     versions,
   };
+}
+
+/** Canary shares, where both versions can be had; else all that names no version goes where `stable` leads. */
+function planWeights(
+  model: ModelRecord,
+  stable: number | undefined,
+  versions: Readonly<Record<string, RouteVersion>>,
+): RoutingEntry['weights'] {
+  if (stable === undefined) return [];
+  const shares = canaryWeights(model);
+  const canBeHad = shares?.every(({ version }) => versions[String(version)]?.state === 'ready');
+  return shares === undefined || canBeHad !== true ? [{ version: stable, weight: 1 }] : shares;
 }
 
 function planRouteVersion(
   model: ModelRecord,
   version: number,
+  /** Whether a label leads to it for want of the version that it names. */
+  held: boolean,
   placements: ReadonlyMap<string, Placement>,
   hosts: readonly ObservedHost[],
   context: RoutesContext,
@@ -135,7 +169,11 @@ function planRouteVersion(
     wanted: placement?.wanted.replicas ?? health.workers,
   };
   const because = (reason: string | undefined) => (reason === undefined ? {} : { reason });
-  if (content.condemned !== undefined) return { ...facts, state: 'failed', reason: content.condemned.cause };
+  if (content.condemned !== undefined) {
+    const reason = `it was condemned: ${content.condemned.cause}`;
+    const stays = held && health.answeringItself > 0;
+    return { ...facts, state: stays ? 'ready' : 'failed', reason };
+  }
   if (health.answering > 0) return { ...facts, state: 'ready', ...because(placement?.shortage) };
   if (!placed) return { ...facts, state: 'unplaced', reason: placement?.shortage ?? 'no worker is left' };
   const failed = health.failed > 0 && health.failed >= health.workers;

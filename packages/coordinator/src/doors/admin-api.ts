@@ -13,7 +13,6 @@ import {
   TroupeError,
 } from '@troupe/shared';
 import {
-  type AdminArguments,
   type AdminEndpoint,
   dropDeadLetter,
   listDeadLetters,
@@ -24,9 +23,11 @@ import {
 } from '@troupe/shared/nats';
 import { type RoutingTable, unknownModel } from '../data/routing-table.js';
 import * as read from './admin-arguments.js';
+import { endpoint } from './admin-endpoint.js';
 import { renderMetrics } from './metrics-text.js';
 import { describeModel, summarizeModel } from './model-views.js';
 import type { Registrar } from './registration.js';
+import { createRolloutEndpoints } from './rollout-endpoints.js';
 
 export interface AdminOptions {
   readonly link: NatsLink;
@@ -50,20 +51,11 @@ const listedWaitMs = 3_000;
 export function createAdminEndpoints(options: AdminOptions): AdminEndpoint[] {
   return [
     ...modelEndpoints(options),
+    ...createRolloutEndpoints(options),
     ...hostEndpoints(options),
     ...deadEndpoints(options),
     ...recordEndpoints(options),
   ];
-}
-
-/** One verb, its arguments read before it is called. */
-function endpoint<S extends read.Shape>(
-  subject: `${string}.${string}`,
-  shape: S,
-  handle: (args: read.Values<S>) => Promise<unknown>,
-): AdminEndpoint {
-  const [noun = '', verb = ''] = subject.split('.');
-  return { noun, verb, handle: async (args: AdminArguments) => handle(read.readArguments(args, shape)) };
 }
 
 function teller({ link, owner }: AdminOptions) {

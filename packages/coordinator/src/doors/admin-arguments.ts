@@ -99,6 +99,30 @@ export function object<S extends Shape>(shape: S): Reader<Values<S>> {
   };
 }
 
+/** Yes or no. */
+export const flag: Reader<boolean> = (value, name) => {
+  if (typeof value === 'boolean') return value;
+  throw refuse(`argument ${name} is ${show(value)}: true or false is wanted`);
+};
+
+/** One of a few words. */
+export function oneOf<T extends string>(words: readonly T[]): Reader<T> {
+  return (value, name) => {
+    const found = words.find((word) => word === value);
+    if (found !== undefined) return found;
+    throw refuse(`argument ${name} is ${show(value)}: one of ${words.join(', ')} is wanted`);
+  };
+}
+
+/** An array with at most so many members. */
+export function list<T>(readMember: Reader<T>, limit: number): Reader<readonly T[]> {
+  return (value, name) => {
+    if (!Array.isArray(value)) throw refuse(`argument ${name} is ${show(value)}: an array is wanted`);
+    if (value.length > limit) throw refuse(`argument ${name} has ${value.length} members, at most ${limit}`);
+    return value.map((member, index) => readMember(member, `${name}[${index}]`));
+  };
+}
+
 /** Most golden cases of one version; each is run on every device before the version may serve there. */
 const goldenLimit = 256;
 

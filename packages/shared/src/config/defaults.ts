@@ -49,6 +49,10 @@ export const defaults = {
   pubAckWaitMs: second,
   /** How long workers of a version go on pulling after the route left it. `TROUPE_ROUTE_GRACE_MS` */
   routeGraceMs: 60 * second,
+  /** How long the version before stands by after a rollout gave the new one all traffic; `--bake-ms` of a rollout. */
+  bakeMs: 300 * second,
+  /** Deaths of runners that one worker bears in a rollout; `--max-crashes` of a rollout. */
+  maxCrashes: 3,
   /** An answer, or a message held in memory, is never larger than this whatever the server allows. */
   maxMessageBytes: 64 * mebibyte,
   /** First connection to a server. */

@@ -1,0 +1,61 @@
+/** What a rollout makes of the versions of its model: which are wanted by it, and in which part. Pure; for the planner. */
+import { isActiveRollout, type ModelRecord, type Probation, RolloutPhase } from '@troupe/shared';
+
+/** The part of a version in a rollout that is under way. */
+export interface RolloutRole {
+  /**
+   * `candidate`: not stable yet, so it takes no place from anybody; `baking`: stable, and still on probation; `standby`:
+   * the version before, which gives its place up first while the new one bakes. Before that it is simply stable.
+   */
+  readonly part: 'candidate' | 'baking' | 'standby';
+  /** The version whose devices are the best places. */
+  readonly beside: number | undefined;
+  /** For workers that are assigned now; absent for the standby. */
+  readonly probation: Probation | undefined;
+  /** Workers that may load at once. */
+  readonly waveSize: number;
+}
+
+/** Versions that a rollout wants beside those that labels name. */
+export function rolloutVersions({ rollout }: ModelRecord): number[] {
+  if (!isActiveRollout(rollout)) return [];
+  return rollout.from === undefined ? [rollout.to] : [rollout.from, rollout.to];
+}
+
+/** The part of a version; `undefined` where a rollout changes nothing for it. */
+export function rolloutRole(model: ModelRecord, version: number): RolloutRole | undefined {
+  const { rollout } = model;
+  if (!isActiveRollout(rollout)) return undefined;
+  const { from, settings, to } = rollout;
+  const waveSize = Math.max(1, settings.maxUnavailable);
+  const baking = rollout.phase === RolloutPhase.Baking;
+  if (version === to) {
+    const standby = from === undefined ? undefined : model.versions[String(from)];
+    const probation = standby === undefined ? undefined : { standby, maxCrashes: settings.maxCrashes };
+    return { part: baking ? 'baking' : 'candidate', beside: from, probation, waveSize };
+  }
+  if (version !== from || !baking) return undefined;
+  return { part: 'standby', beside: to, probation: undefined, waveSize };
+}
+
+/** The version that a finished rollout condemned: the route goes on saying why it cannot be had. */
+export function condemnedByRollout(model: ModelRecord): number | undefined {
+  const { rollout } = model;
+  if (rollout?.phase !== RolloutPhase.RolledBack) return undefined;
+  return model.versions[String(rollout.to)]?.condemned === undefined ? undefined : rollout.to;
+}
+
+/** Canary shares by version; `undefined` while all traffic goes where `stable` leads. */
+export function canaryWeights({
+  rollout,
+}: ModelRecord): readonly { readonly version: number; readonly weight: number }[] | undefined {
+  if (!isActiveRollout(rollout) || rollout.phase !== RolloutPhase.Canary) return undefined;
+  const percent = rollout.settings.steps[rollout.stepIndex]?.percent ?? 0;
+  const { from, to } = rollout;
+  // The share of the new version grows from one end, so that a sticky key that went over stays.
+  const weights = [
+    ...(from === undefined ? [] : [{ version: from, weight: 100 - percent }]),
+    { version: to, weight: percent },
+  ];
+  return weights.filter(({ weight }) => weight > 0);
+}
