@@ -99,6 +99,14 @@ export {
   wantsBinary,
 } from './protocol/infer-request-codec.js';
 export { decodeInferResponse, encodeInferResponse } from './protocol/infer-response-codec.js';
+export {
+  HeadCache,
+  joinMessage,
+  partsOf,
+  readParts,
+  reusableHead,
+  type TensorPart,
+} from './protocol/message-heads.js';
 export { nearestName } from './protocol/nearest-name.js';
 export type { Signature, TensorSpec } from './protocol/signature.js';
 export { elementCount, type Tensor } from './protocol/tensor.js';

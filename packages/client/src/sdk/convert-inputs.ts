@@ -9,6 +9,10 @@ import { isTypedArray } from './nested-array.js';
  * nearest known one) and what `convertInput` throws. `model` is for messages.
  */
 export function convertInputs(model: string, signature: Signature, inputs: unknown): Tensor[] {
+  const [only] = signature.inputs;
+  if (only !== undefined && signature.inputs.length === 1 && isTypedArray(inputs)) {
+    return [convertInput(only, inputs)];
+  }
   const record = namedInputs(model, signature, inputs);
   const known = signature.inputs.map((spec) => spec.name);
   for (const name of Object.keys(record)) {

@@ -16,7 +16,7 @@ export interface InferOptions {
   readonly deadlineMs?: number;
   /** Cancels the request: it rejects with `request.cancelled`, and the cluster drops it where it still waits. */
   readonly signal?: AbortSignal;
-  /** Comes back in the answer, for the caller's own bookkeeping; need not be unique. Default a random UUID. */
+  /** Comes back in the answer, for the caller's own bookkeeping; need not be unique. Default one that is made up. */
   readonly id?: string;
   /** Requests with the same key go to the same version while the route's weights stand. */
   readonly sticky?: string;
@@ -44,13 +44,22 @@ export interface CheckedInferOptions {
 
 const optionNames = ['version', 'label', 'outputs', 'deadlineMs', 'signal', 'id', 'sticky'];
 
+/** Ids of this process: a random beginning, then a count. As good as a random one each time, and far cheaper. */
+const idPrefix = `${randomUUID()}-`;
+let idCount = 0;
+
+function nextRequestId(): string {
+  idCount += 1;
+  return idPrefix + idCount.toString(36);
+}
+
 /** Fills in what was not given. `deadlineMs` is the cluster's default. */
 export function resolveInferOptions(
   options: InferOptions,
   deadlineMs: number = defaults.deadlineMs,
 ): ResolvedInferOptions {
   assertOptionNames('infer', options, optionNames);
-  const requestId = randomUUID();
+  const requestId = nextRequestId();
   return { ...options, deadlineMs: options.deadlineMs ?? deadlineMs, id: options.id ?? requestId, requestId };
 }
 
@@ -74,7 +83,7 @@ export function checkInferOptions(options: ResolvedInferOptions): CheckedInferOp
     outputs: outputs === undefined ? undefined : checkOutputs(outputs),
     deadlineMs,
     signal,
-    id: checkText('id', options.id),
+    id: options.id === options.requestId ? options.id : checkText('id', options.id),
     requestId: options.requestId,
     sticky: options.sticky === undefined ? undefined : checkText('sticky', options.sticky),
   };

@@ -3,16 +3,10 @@
  * Called by the client; everything that can be refused is refused here, before anything is sent.
  */
 import { setMaxListeners } from 'node:events';
-import {
-  encodeInferRequest,
-  injectTraceparent,
-  nearestName,
-  quoteName,
-  type Signature,
-  TroupeError,
-} from '@troupe/shared';
+import { injectTraceparent, nearestName, quoteName, type Signature, TroupeError } from '@troupe/shared';
 import type { WorkSubmitter } from '@troupe/shared/nats';
 import { convertInputs } from './convert-inputs.js';
+import { encodeRequest } from './encode-request.js';
 import { checkInferOptions, type InferOptions, resolveInferOptions } from './infer-options.js';
 import { decodeInferResult, type InferResult } from './infer-result.js';
 import type { ModelRoutes } from './model-routes.js';
@@ -39,14 +33,14 @@ export async function inferOnce(
   assertNotAborted(options.signal);
   // One signal for thousands of requests is no leak; Node would warn from the eleventh listener on.
   if (options.signal !== undefined) setMaxListeners(0, options.signal);
-  const { version, route, pinned } = await context.routes.pick(model, options);
+  const picked = context.routes.pick(model, options);
+  const { version, route, pinned } = picked instanceof Promise ? await picked : picked;
   assertNotAborted(options.signal);
   const tensors = convertInputs(model, route.signature, inputs);
   const outputs = options.outputs?.map((name) => ({ name: knownOutput(model, route.signature, name) }));
-  const message = encodeInferRequest(
-    { id: options.id, inputs: tensors, ...(outputs === undefined ? {} : { outputs }), binaryOutput: true },
-    true,
-  );
+  // An id that was made up has no reader on the way; without it, requests of one shape begin alike.
+  const id = options.id === options.requestId ? undefined : options.id;
+  const message = encodeRequest(route.signature, tensors, outputs, id);
   // What the route cost, where it had to be asked for, is part of the caller's deadline.
   const deadlineMs = Math.floor(options.deadlineMs - (performance.now() - startedAt));
   if (deadlineMs < 1) {

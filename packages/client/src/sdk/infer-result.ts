@@ -3,9 +3,12 @@ import {
   type Datatype,
   type DatatypeArrays,
   decodeInferResponse,
+  HeadCache,
   type InferResponse,
   type NumericDatatype,
+  partsOf,
   type Tensor,
+  type TensorPart,
   TroupeError,
   viewAs,
   type WireMessage,
@@ -35,9 +38,25 @@ export interface InferResult {
   readonly outputs: Readonly<Record<string, OutputTensor>>;
 }
 
+/** What the JSON part of a binary answer says. */
+interface AnswerPlan {
+  readonly model: string;
+  readonly version: number;
+  readonly degraded: boolean;
+  readonly parts: readonly TensorPart[];
+}
+
+/** Of all models that this process asks; the JSON parts name theirs. */
+const plans = new HeadCache<AnswerPlan>();
+
 /** Decodes an answer. Throws `answer.malformed`. */
 export function decodeInferResult(message: WireMessage, id: string): InferResult {
-  const response: InferResponse = decodeInferResponse(message.payload, message.jsonLength);
+  const { jsonLength, payload } = message;
+  const plan = plans.find(payload, jsonLength);
+  if (plan !== undefined && payload.byteLength === (jsonLength ?? 0) + (plan.parts.at(-1)?.end ?? 0)) {
+    return readAnswer(plan, payload, jsonLength ?? 0, id);
+  }
+  const response: InferResponse = decodeInferResponse(payload, jsonLength);
   const version = Number(response.modelVersion);
   if (!Number.isSafeInteger(version) || version < 1) {
     throw new TroupeError(
@@ -47,13 +66,24 @@ export function decodeInferResult(message: WireMessage, id: string): InferResult
   }
   const outputs = Object.create(null) as Record<string, OutputTensor>;
   for (const output of response.outputs) outputs[output.name] = outputOf(output);
-  return {
-    model: response.modelName,
-    version,
-    degraded: response.parameters?.degraded === true,
-    id,
-    outputs,
-  };
+  const { modelName: model } = response;
+  const degraded = response.parameters?.degraded === true;
+  const parts = response.id === undefined ? partsOf(payload, jsonLength, response.outputs) : undefined;
+  if (parts !== undefined) plans.learn(payload, jsonLength ?? 0, { model, version, degraded, parts });
+  return { model, version, degraded, id, outputs };
+}
+
+/** An answer whose JSON part is known. */
+function readAnswer(plan: AnswerPlan, payload: Uint8Array, jsonLength: number, id: string): InferResult {
+  const { degraded, model, parts, version } = plan;
+  const outputs = Object.create(null) as Record<string, OutputTensor>;
+  for (const { datatype, end, name, shape, start } of parts) {
+    // A copy, and shapes of their own, as below.
+    const bytes = new Uint8Array(end - start);
+    bytes.set(new Uint8Array(payload.buffer, payload.byteOffset + jsonLength + start, end - start));
+    outputs[name] = { data: viewAs(datatype, bytes), shape: [...shape], datatype } as OutputTensor;
+  }
+  return { model, version, degraded, id, outputs };
 }
 
 function outputOf(tensor: Tensor): OutputTensor {

@@ -23,9 +23,13 @@ export function shapeOfLength(spec: TensorSpec, length: number): readonly number
   if (wanted === undefined) {
     throw choice(spec, 'the rank of this input is not fixed');
   }
-  const variable = wanted.filter((dim) => dim < 0).length;
+  let variable = 0;
+  let fixed = 1;
+  for (const dim of wanted) {
+    if (dim < 0) variable += 1;
+    else fixed *= dim;
+  }
   if (variable > 1) throw choice(spec, `${variable} dimensions of ${formatShape(wanted)} are variable`);
-  const fixed = elementCount(wanted.filter((dim) => dim >= 0));
   if (variable === 0) {
     if (length === fixed) return wanted;
     throw wrongLength(spec, length, `${formatShape(wanted)} takes ${fixed}`);

@@ -12,6 +12,8 @@ export const Header = {
   Pinned: 'Troupe-Pinned',
   /** The version that was asked for, where its run failed and another one repeats it: the answer is marked degraded. */
   AskedVersion: 'Troupe-Asked-Version',
+  /** Beside it `1` where the request did not fail by itself: it was in the hands of a runner that died. */
+  Suspect: 'Troupe-Suspect',
   /** Sticky key for weighted routes. */
   Sticky: 'Troupe-Sticky',
   /** Publish attempt, from 2 on. */

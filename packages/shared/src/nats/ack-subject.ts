@@ -41,6 +41,33 @@ export function parseAckSubject(subject: string): ParsedAckSubject | undefined {
   };
 }
 
+/**
+ * A reader for the ack subjects of one consumer, whose messages it reads in a fraction of the time: the names are
+ * known, and what is left are five numbers.
+ */
+export function createAckSubjectReader(
+  stream: string,
+  consumer: string,
+): (subject: string) => ParsedAckSubject | undefined {
+  const prefix = `$JS.ACK.${stream}.${consumer}.`;
+  return (subject) => {
+    if (!subject.startsWith(prefix)) return parseAckSubject(subject);
+    const second = subject.indexOf('.', prefix.length) + 1;
+    const third = subject.indexOf('.', second) + 1;
+    const fourth = subject.indexOf('.', third) + 1;
+    const end = subject.indexOf('.', fourth);
+    if (second === 0 || third === 0 || fourth === 0 || end < 0) return parseAckSubject(subject);
+    return {
+      stream,
+      consumer,
+      delivery: Number(subject.slice(prefix.length, second - 1)),
+      streamSequence: Number(subject.slice(second, third - 1)),
+      consumerSequence: Number(subject.slice(third, fourth - 1)),
+      storedAtMs: Number(subject.slice(fourth, end - 6)),
+    };
+  };
+}
+
 /** The ack subject of a delivery, for acks on behalf of somebody else. */
 export function buildAckSubject(ref: MessageRef): string {
   return `$JS.ACK.${ref.stream}.${ref.consumer}.${ref.delivery}.${ref.streamSequence}.${ref.consumerSequence}.0.0`;

@@ -1,9 +1,8 @@
 /** The request/reply door for plain NATS clients: `<ns>.infer.<model>[.<version or label>]`. */
-import type { MsgHdrs } from 'nats';
 import type { TroupeError } from '../errors/troupe-error.js';
-import { Header } from '../names/headers.js';
+import { createFramePublisher } from './frames.js';
 import type { NatsLink } from './nats-link.js';
-import { encodeAnswer, readCount, readHeader } from './wire-headers.js';
+import { encodeAnswer, readWireHeaders } from './wire-headers.js';
 
 /** A request as it came through the door. */
 export interface IngressRequest {
@@ -31,16 +30,16 @@ export function serveIngress(
     queue: 'coordinators',
     callback: (error, msg) => {
       if (error !== null) return;
-      const hdrs: MsgHdrs | undefined = msg.headers;
+      const { budgetMs, jsonLength, requestId, sticky, traceparent } = readWireHeaders(msg);
       onRequest({
         tokens: msg.subject.split('.').slice(prefixTokens),
         payload: msg.data,
-        jsonLength: readCount(hdrs, Header.InferenceLength),
+        jsonLength,
         replyTo: msg.reply === undefined || msg.reply === '' ? undefined : msg.reply,
-        requestId: readHeader(hdrs, Header.RequestId),
-        budgetMs: readCount(hdrs, Header.BudgetMs),
-        sticky: readHeader(hdrs, Header.Sticky),
-        traceparent: readHeader(hdrs, Header.TraceParent),
+        requestId,
+        budgetMs,
+        sticky,
+        traceparent,
       });
     },
   });
@@ -52,10 +51,6 @@ export function serveIngress(
 /** Answers a caller of the door with an error. */
 export function answerIngress(link: NatsLink, replyTo: string, error: TroupeError): void {
   if (!link.isConnected()) return;
-  const encoded = encodeAnswer(error);
-  link.connection.publish(
-    replyTo,
-    encoded.payload,
-    encoded.headers === undefined ? {} : { headers: encoded.headers },
-  );
+  const { headers, payload } = encodeAnswer(error);
+  createFramePublisher(link.connection).publish({ subject: replyTo, reply: '', headers, payload });
 }

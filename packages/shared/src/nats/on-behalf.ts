@@ -8,6 +8,7 @@ import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
 import { isAnswerSubject } from '../names/answer-subject.js';
 import { Header } from '../names/headers.js';
 import { buildAckSubject, type MessageRef } from './ack-subject.js';
+import { createFramePublisher } from './frames.js';
 import type { NatsLink } from './nats-link.js';
 import { encodeAnswer, readHeader } from './wire-headers.js';
 import { deleteWorkMessage, readWorkMessage } from './work-lane.js';
@@ -43,15 +44,16 @@ export function answerOnBehalf(
 }
 
 function sendError(link: NatsLink, address: AnswerAddress, error: TroupeError): void {
-  const encoded = encodeAnswer(error);
+  const { headers: block, payload } = encodeAnswer(error);
   const may = (to: string | undefined): to is string =>
     to !== undefined && isAnswerSubject(to, link.subjects.namespace);
   if (may(address.replyTo)) {
-    link.connection.publish(
-      address.replyTo,
-      encoded.payload,
-      encoded.headers === undefined ? {} : { headers: encoded.headers },
-    );
+    createFramePublisher(link.connection).publish({
+      subject: address.replyTo,
+      reply: '',
+      headers: block,
+      payload,
+    });
   }
   if (may(address.doneTo)) link.connection.publish(address.doneTo, emptyPayload);
 }

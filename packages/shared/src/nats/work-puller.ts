@@ -14,12 +14,12 @@
 import { createInbox, type Msg, type Subscription } from 'nats';
 import { defaults } from '../config/defaults.js';
 import type { TroupeError } from '../errors/troupe-error.js';
-import { Header } from '../names/headers.js';
 import type { WireMessage } from '../protocol/infer-message.js';
-import { buildAckSubject, type MessageRef, parseAckSubject } from './ack-subject.js';
+import { buildAckSubject, createAckSubjectReader, type MessageRef } from './ack-subject.js';
+import { createFramePublisher } from './frames.js';
 import type { NatsLink } from './nats-link.js';
 import { createServerClock } from './server-clock.js';
-import { encodeAnswer, readCount, readHeader } from './wire-headers.js';
+import { encodeAnswer, readWireHeaders } from './wire-headers.js';
 import { declareWorkConsumer, type LaneLimits } from './work-lane.js';
 
 /** A request as a runner takes it from the stream. */
@@ -35,10 +35,16 @@ export interface WorkMessage {
   /** What was left of the deadline at arrival, time in the queue taken off, in milliseconds; may be negative. */
   readonly budgetMs: number;
   readonly pinned: boolean;
+  /** The version that was asked for, where its run failed there and it is repeated here; see `publishRepeat`. */
+  readonly askedVersion?: number;
+  /** It did not fail by itself: it was in the hands of a runner that died. */
+  readonly suspect?: boolean;
   readonly traceparent: string | undefined;
   readonly ref: MessageRef;
   /** Monotonic, in milliseconds. */
   readonly arrivedAtMs: number;
+  /** The server process that delivered it (P4). */
+  readonly serverId?: string | undefined;
 }
 
 /** The receiving side for one version of a model. */
@@ -72,10 +78,9 @@ export interface WorkPullerOptions {
   readonly onError: (error: unknown) => void;
 }
 
-const textEncoder = new TextEncoder();
 const emptyPayload = new Uint8Array(0);
-const nakPayload = textEncoder.encode('-NAK');
-const inProgressPayload = textEncoder.encode('+WPI');
+const nakPayload = Buffer.from('-NAK');
+const inProgressPayload = Buffer.from('+WPI');
 const heartbeatMs = 1_000;
 const declareRetryMs = 200;
 /**
@@ -111,8 +116,9 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
   const inbox = createInbox();
   const clock = createServerClock();
-  /** Server process that delivered a message (P4). */
-  const deliveredBy = new WeakMap<WorkMessage, string | undefined>();
+  const frames = createFramePublisher(link.connection);
+  const readAckSubject = createAckSubjectReader(stream, consumer);
+  const pullRequests = createPullRequests();
 
   const lanes: PullLane[] = Array.from({ length: laneCount }, (_, index) => ({
     inbox: `${inbox}.${index}`,
@@ -149,9 +155,9 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
     lane.endsAtMs = performance.now() + defaults.pullExpiresMs + heartbeatMs;
     // Each may carry its part of the bound, but never less than the largest message.
     const maxBytes = Math.max(Math.floor(defaults.pullBytes / laneCount), link.maxPayloadBytes() + 65_536);
-    const request = `{"batch":${want},"max_bytes":${maxBytes},"expires":${defaults.pullExpiresMs}000000,"idle_heartbeat":${heartbeatMs}000000}`;
-    link.connection.publish(pullSubject, textEncoder.encode(request), { reply: lane.inbox });
-    pulledAtMs = performance.now();
+    const payload = pullRequests(want, maxBytes);
+    frames.publish({ subject: pullSubject, reply: lane.inbox, headers: '', payload });
+    pulledAtMs = lane.endsAtMs - defaults.pullExpiresMs - heartbeatMs;
   }
 
   function wake(): void {
@@ -186,33 +192,34 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   function receive(lane: PullLane, error: Error | null, msg: Msg): void {
     if (error !== null) return;
     heardAtMs = performance.now();
-    if (msg.reply === undefined || msg.reply === '' || msg.headers?.code) {
-      receiveStatus(lane, msg);
-      return;
-    }
-    const parsed = parseAckSubject(msg.reply);
+    const ackSubject = msg.reply;
+    const parsed = ackSubject ? readAckSubject(ackSubject) : undefined;
     if (parsed === undefined) {
-      // A flow-control or foreign message on our inbox.
+      // A status, or a message of flow control or of somebody else on our inbox.
+      if (!ackSubject || msg.headers?.code) receiveStatus(lane, msg);
       return;
     }
     if (lane.remaining > 0) lane.remaining -= 1;
     const queuedMs = clock.queuedMs(parsed.storedAtMs, heardAtMs);
-    const hdrs = msg.headers;
-    const budget = readCount(hdrs, Header.BudgetMs);
-    const { storedAtMs: _, ...ref } = parsed;
+    const found = readWireHeaders(msg);
+    const { budgetMs } = found;
     const message: WorkMessage = {
       payload: msg.data,
-      jsonLength: readCount(hdrs, Header.InferenceLength),
-      replyTo: readHeader(hdrs, Header.Reply),
-      doneTo: readHeader(hdrs, Header.Done),
-      requestId: readHeader(hdrs, Header.RequestId) ?? `${ref.stream}:${ref.streamSequence}`,
-      budgetMs: (budget === undefined || Number.isNaN(budget) ? defaults.deadlineMs : budget) - queuedMs,
-      pinned: readHeader(hdrs, Header.Pinned) === '1',
-      traceparent: readHeader(hdrs, Header.TraceParent),
-      ref,
+      jsonLength: found.jsonLength,
+      replyTo: found.reply,
+      doneTo: found.done,
+      requestId: found.requestId ?? `${parsed.stream}:${parsed.streamSequence}`,
+      budgetMs:
+        (budgetMs === undefined || Number.isNaN(budgetMs) ? defaults.deadlineMs : budgetMs) - queuedMs,
+      pinned: found.pinned === true,
+      ...(found.askedVersion === undefined
+        ? {}
+        : { askedVersion: found.askedVersion, suspect: found.suspect === true }),
+      traceparent: found.traceparent,
+      ref: parsed,
       arrivedAtMs: heardAtMs,
+      serverId: link.serverId(),
     };
-    deliveredBy.set(message, link.serverId());
     options.onMessage(message);
     wake();
   }
@@ -253,8 +260,12 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   }
 
   function sendAck(message: WorkMessage, payload: Uint8Array): void {
-    if (!link.isConnected() || deliveredBy.get(message) !== link.serverId()) return;
-    link.connection.publish(buildAckSubject(message.ref), payload);
+    if (!mayAck(message)) return;
+    frames.publish({ subject: buildAckSubject(message.ref), reply: '', headers: '', payload });
+  }
+
+  function mayAck(message: WorkMessage): boolean {
+    return link.isConnected() && message.serverId === link.serverId();
   }
 
   async function stopPulling(): Promise<void> {
@@ -290,20 +301,36 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
     },
     answer(message, answer) {
       if (!link.isConnected()) return;
-      if (message.replyTo !== undefined) {
-        const encoded = encodeAnswer(answer);
-        link.connection.publish(
-          message.replyTo,
-          encoded.payload,
-          encoded.headers === undefined ? {} : { headers: encoded.headers },
-        );
+      const { doneTo, replyTo } = message;
+      const ackSubject = mayAck(message) ? buildAckSubject(message.ref) : undefined;
+      if (replyTo !== undefined) {
+        const { headers, payload } = encodeAnswer(answer);
+        const frame = { subject: replyTo, reply: '', headers, payload };
+        // Answer and ack in one piece, the usual case.
+        if (doneTo === undefined) return frames.publish(frame, ackSubject);
+        frames.publish(frame);
       }
-      if (message.doneTo !== undefined) link.connection.publish(message.doneTo, emptyPayload);
-      sendAck(message, emptyPayload);
+      if (doneTo !== undefined)
+        frames.publish({ subject: doneTo, reply: '', headers: '', payload: emptyPayload }, ackSubject);
+      else sendAck(message, emptyPayload);
     },
     ack: (message) => sendAck(message, emptyPayload),
     giveBack: (message) => sendAck(message, nakPayload),
     inProgress: (message) => sendAck(message, inProgressPayload),
     lastPullAgoMs: () => (outstanding() > 0 ? 0 : performance.now() - pulledAtMs),
+  };
+}
+
+/** Pull requests (wire format) by the number of messages they ask for: there are few, and each is sent often. */
+function createPullRequests(): (count: number, maxBytes: number) => Uint8Array {
+  let requests: Uint8Array[] = [];
+  let bytes = 0;
+  return (count, maxBytes) => {
+    if (maxBytes !== bytes) requests = [];
+    bytes = maxBytes;
+    requests[count] ??= Buffer.from(
+      `{"batch":${count},"max_bytes":${maxBytes},"expires":${defaults.pullExpiresMs}000000,"idle_heartbeat":${heartbeatMs}000000}`,
+    );
+    return requests[count];
   };
 }

@@ -13,7 +13,7 @@
  *     a cancelled request lingers until its PubAck came, at most `pubAckWaitMs`, to learn its stream sequence.)
  * S5  One timer for all requests, and none while the table is empty.
  */
-import { createInbox, headers, type Msg, type MsgHdrs, type Subscription } from 'nats';
+import { createInbox, type Msg, type Subscription } from 'nats';
 import { defaults } from '../config/defaults.js';
 import { TroupeError } from '../errors/troupe-error.js';
 import { EventKind } from '../names/events.js';
@@ -22,9 +22,10 @@ import { defaultPriority, type Priority } from '../names/subjects.js';
 import type { WireMessage } from '../protocol/infer-message.js';
 import { publishCancel } from './cancel.js';
 import { watchEvents } from './events.js';
+import { createFramePublisher } from './frames.js';
 import { JetStreamCode } from './jetstream-error.js';
 import type { NatsLink } from './nats-link.js';
-import { decodeAnswer } from './wire-headers.js';
+import { decodeAnswer, headerBlock, headerLine } from './wire-headers.js';
 
 /** One request for the work lane. */
 export interface WorkRequest {
@@ -84,7 +85,6 @@ interface OpenRequest {
   lingering: boolean;
 }
 
-const textDecoder = new TextDecoder();
 /** Rough cost of the headers that we set, on top of the payload. */
 const headerAllowanceBytes = 1_024;
 /** Retry of a publish that found no stream: a broker that starts, until runners have declared it again. */
@@ -98,6 +98,7 @@ const sweepResolutionMs = 5;
 export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOptions = {}): WorkSubmitter {
   const maxOpen = options.maxOpen ?? 20_000;
   const inbox = createInbox();
+  const frames = createFramePublisher(link.connection);
   const open = new Map<string, OpenRequest>();
   let sequence = 0;
   let closed = false;
@@ -213,9 +214,11 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
     if (!link.isConnected()) return;
     request.attempts += 1;
     try {
-      link.connection.publish(request.subject, request.work.message.payload, {
+      frames.publish({
+        subject: request.subject,
         reply: `${inbox}.a.${request.id}`,
         headers: workHeaders(request, budgetMs),
+        payload: request.work.message.payload,
       });
     } catch (error) {
       // Closed for good, or a payload limit that shrank with a reconnect.
@@ -226,21 +229,19 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
     }
   }
 
-  function workHeaders(request: OpenRequest, budgetMs: number): MsgHdrs {
+  function workHeaders(request: OpenRequest, budgetMs: number): string {
     const { work } = request;
     const own = `${inbox}.r.${request.id}`;
-    const hdrs = headers();
-    hdrs.set(Header.Reply, work.answerTo ?? own);
-    if (work.answerTo !== undefined) hdrs.set(Header.Done, own);
-    hdrs.set(Header.BudgetMs, String(budgetMs));
-    hdrs.set(Header.RequestId, work.requestId);
+    let lines = headerLine(Header.Reply, work.answerTo ?? own);
+    if (work.answerTo !== undefined) lines += headerLine(Header.Done, own);
+    lines += headerLine(Header.BudgetMs, budgetMs) + headerLine(Header.RequestId, work.requestId);
     if (work.message.jsonLength !== undefined)
-      hdrs.set(Header.InferenceLength, String(work.message.jsonLength));
-    if (work.pinned === true) hdrs.set(Header.Pinned, '1');
-    if (work.sticky !== undefined) hdrs.set(Header.Sticky, work.sticky);
-    if (work.traceparent !== undefined) hdrs.set(Header.TraceParent, work.traceparent);
-    if (request.attempts > 1) hdrs.set(Header.Attempt, String(request.attempts));
-    return hdrs;
+      lines += headerLine(Header.InferenceLength, work.message.jsonLength);
+    if (work.pinned === true) lines += headerLine(Header.Pinned, '1');
+    if (work.sticky !== undefined) lines += headerLine(Header.Sticky, work.sticky);
+    if (work.traceparent !== undefined) lines += headerLine(Header.TraceParent, work.traceparent);
+    if (request.attempts > 1) lines += headerLine(Header.Attempt, request.attempts);
+    return headerBlock(lines);
   }
 
   function sendCancel(request: OpenRequest): void {
@@ -370,8 +371,12 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
 }
 
 function parsePubAck(data: Uint8Array): { sequence?: number; code?: number; description: string } {
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8');
+  // The usual one is `{"stream":"…", "seq":123}`; names of streams hold no quotes.
+  const usual = text.includes('"error"') ? null : /"seq":(\d{1,15})[,}]/.exec(text);
+  if (usual !== null) return { sequence: Number(usual[1]), description: '' };
   try {
-    const ack = JSON.parse(textDecoder.decode(data)) as {
+    const ack = JSON.parse(text) as {
       seq?: number;
       error?: { err_code?: number; description?: string };
     };

@@ -11,6 +11,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment, decodeError, type Log, TroupeError } from '@troupe/shared';
 import { createActor } from 'xstate';
+import { unpackReport } from '../ipc/packed-holdings.js';
 import type {
   HeldMessage,
   LoneMessage,
@@ -245,7 +246,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     });
   });
 
-  child.on('message', (message) => onMessage(message as RunnerReport));
+  child.on('message', (message) => onMessage(unpackReport(message as RunnerReport)));
 
   const order = (message: RunnerOrder) => {
     if (!child.connected) return;

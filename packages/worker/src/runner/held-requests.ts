@@ -59,7 +59,12 @@ export class HeldRequests {
 
   /** Whether there is something to report. */
   get hasNews(): boolean {
-    return this.#taken.length + this.#released.size + this.#renewed.length > 0;
+    return this.hasUrgentNews || this.#released.size > 0;
+  }
+
+  /** What was let go may wait for company: should the host not hear of it, it hands back what the server has acked. */
+  get hasUrgentNews(): boolean {
+    return this.#taken.length + this.#renewed.length > 0;
   }
 
   /** All requests that are held, each once. */
@@ -71,7 +76,7 @@ export class HeldRequests {
   take(lane: Lane, message: WorkMessage): HeldRequest | undefined {
     this.#taken.push(message);
     const key = keyOf(message);
-    this.#released.delete(key); // the host reads what was taken before what was released
+    if (this.#released.size > 0) this.#released.delete(key); // the host reads what was taken before what was released
     const sameMessage = this.#byMessage.get(key);
     if (sameMessage !== undefined) {
       // Its ack lapsed in our hands. The new delivery's ack subject is the one that counts from here on.

@@ -2,6 +2,7 @@
  * Entry of the runner process, forked by its host, which has set the environment and owns the process: the host
  * decides when it ends, so signals from a terminal are left to it. Lives exactly as long as the IPC channel.
  */
+import { packReport } from '../ipc/packed-holdings.js';
 import type { RunnerOrder, RunnerReport } from '../ipc/runner-messages.js';
 import { Runner } from './runner.js';
 
@@ -18,7 +19,7 @@ function die(reason: string): void {
 
 function report(message: RunnerReport): void {
   if (!process.connected) return;
-  process.send?.(message, (error: Error | null) => {
+  process.send?.(packReport(message), (error: Error | null) => {
     // A channel that broke shows as 'disconnect', which ends the runner.
     if (error !== null && process.connected) die(`a report could not be sent: ${error.message}`);
   });

@@ -19,7 +19,7 @@ import { Batcher, type BatchJob, type JobOutcome } from './batcher.js';
 import { type HeldRequest, HeldRequests } from './held-requests.js';
 import type { Lane } from './lane.js';
 import { createLatencyWindow } from './latency-window.js';
-import { answerTooLarge, encodeOutputs, openRequest, type ServedModel } from './request-intake.js';
+import { answerTooLarge, RequestIntake, type ServedModel } from './request-intake.js';
 
 export interface RequestFlowOptions {
   readonly link: NatsLink;
@@ -37,6 +37,9 @@ interface RequestJob extends BatchJob {
   readonly request: InferRequest;
 }
 
+/** Within this the host hears what was let go; see `HeldRequests.hasUrgentNews`. */
+const releasedReportMs = 10;
+
 /** Numbers of the flow, as they stand in a status report. */
 type FlowStatus = Omit<RunnerStatus, 'kind' | 'natsConnected' | 'lastPullAgoMs'>;
 
@@ -45,10 +48,12 @@ export class RequestFlow {
   readonly #options: RequestFlowOptions;
   readonly #held: HeldRequests;
   readonly #batcher: Batcher<RequestJob>;
+  readonly #intake: RequestIntake;
   readonly #latencies = createLatencyWindow();
   readonly #renewTimer: NodeJS.Timeout;
   #arrivals: { readonly lane: Lane; readonly message: WorkMessage }[] = [];
   #turnScheduled = false;
+  #reportTimer: NodeJS.Timeout | undefined;
   #handingBack = false;
   #completed = 0;
   #failed = 0;
@@ -56,6 +61,7 @@ export class RequestFlow {
 
   constructor(options: RequestFlowOptions) {
     this.#options = options;
+    this.#intake = new RequestIntake(options.served);
     this.#held = new HeldRequests((report) => options.report(report));
     this.#batcher = new Batcher<RequestJob>({
       session: options.session,
@@ -138,6 +144,7 @@ export class RequestFlow {
   /** Sends the last report and stops its timers. */
   close(): void {
     clearInterval(this.#renewTimer);
+    clearTimeout(this.#reportTimer);
     this.#batcher.close();
     this.#held.report();
   }
@@ -151,14 +158,23 @@ export class RequestFlow {
   #turn(): void {
     this.#turnScheduled = false;
     const taken = this.#takeArrivals();
-    this.#held.report();
+    this.#held.report(); // H1
     for (const held of taken) {
       if (this.#handingBack) this.#held.handBack(held);
       else this.#open(held);
     }
     this.#batcher.pump();
-    if (this.#held.hasNews) this.#scheduleTurn();
+    if (this.#held.hasUrgentNews) this.#scheduleTurn();
+    else if (this.#held.hasNews) this.#reportLater();
     if (this.heldCount === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  /** What was let go: mostly the next turn with arrivals takes it along. */
+  #reportLater(): void {
+    this.#reportTimer ??= setTimeout(() => {
+      this.#reportTimer = undefined;
+      this.#held.report();
+    }, releasedReportMs);
   }
 
   #takeArrivals(): HeldRequest[] {
@@ -194,12 +210,12 @@ export class RequestFlow {
   /** Checks a request and makes it a job. Throws what its caller is to be told. */
   #admit(held: HeldRequest): RequestJob {
     const { lane, message } = held;
-    const { served, link } = this.#options;
+    const { link } = this.#options;
     if (message.budgetMs <= 0) throw deadlinePassed();
     if (lane.covering && message.pinned) throw this.#versionUnavailable(lane);
     try {
-      const { request, job } = openRequest(message, served, link.maxPayloadBytes());
-      return { ...job, request, held };
+      const { request, job } = this.#intake.open(message, link.maxPayloadBytes());
+      return Object.assign(job, { request, held });
     } catch (thrown) {
       if (lane.covering && this.#wouldFit(message, lane)) throw this.#versionUnavailable(lane);
       throw thrown;
@@ -217,9 +233,8 @@ export class RequestFlow {
   /** Whether the version that is covered for would have taken the request: then it is not the request's fault. */
   #wouldFit(message: WorkMessage, lane: Lane): boolean {
     try {
-      openRequest(
+      new RequestIntake({ ...this.#options.served, signature: lane.version.signature }).open(
         message,
-        { ...this.#options.served, signature: lane.version.signature },
         Number.MAX_SAFE_INTEGER,
       );
       return true;
@@ -231,6 +246,8 @@ export class RequestFlow {
 
   #end(job: RequestJob, outcome: JobOutcome): void {
     const { held, request } = job;
+    // Its end may be what tells a strike from none: the host hears of it in this turn.
+    if (job.exclusive) this.#scheduleTurn();
     switch (outcome.kind) {
       case 'ran':
         this.#answerOutputs(held, request, outcome.outputs);
@@ -250,10 +267,10 @@ export class RequestFlow {
   }
 
   #answerOutputs(held: HeldRequest, request: InferRequest, outputs: readonly Tensor[]): void {
-    const { served, link } = this.#options;
+    const { link } = this.#options;
     let answer: WireMessage | TroupeError;
     try {
-      answer = encodeOutputs(request, outputs, served, held.lane.covering, link.maxPayloadBytes());
+      answer = this.#intake.encode(request, outputs, held.lane.covering, link.maxPayloadBytes());
       this.#completed += 1;
     } catch (thrown) {
       answer = asTroupeError(thrown);
@@ -295,9 +312,10 @@ export class RequestFlow {
     job.abandoned = true;
   }
 
-  /** After a release: the next turn tells the host, and the pullers that there is room. */
+  /** After a release: the host is told, the pullers hear that there is room, and who waits for the end that it came. */
   #settled(): void {
-    this.#scheduleTurn();
+    if (this.#idleWaiters.length > 0) this.#scheduleTurn();
+    this.#reportLater();
     this.#options.onRelease();
   }
 

@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { childEnvironment } from '@troupe/shared';
+import { unpackReport } from '../../src/ipc/packed-holdings.js';
 import type {
   HeldMessage,
   RunnerOrder,
@@ -28,7 +29,7 @@ export class StandInHost {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     this.exited = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }));
-    this.child.on('message', (message) => this.#receive(message as RunnerReport));
+    this.child.on('message', (message) => this.#receive(unpackReport(message as RunnerReport)));
     this.child.on('error', () => undefined); // an order to a runner that has died
     this.order({ kind: 'load', spec });
   }

@@ -1,0 +1,45 @@
+/**
+ * Two shortcuts through the client library's insides, for the hot path only: the bytes of a message's headers, which
+ * the library would parse into a map of arrays, and sending frames that were built whole, which it would join from
+ * four pieces each. Both look for what they need and go the library's public way where it is not there.
+ */
+import type { Msg, MsgHdrs, NatsConnection } from 'nats';
+
+/** What a received message keeps to itself. */
+interface MessageInsides {
+  /** Headers and payload, one after the other. */
+  readonly _rdata?: unknown;
+  /** `hdr`: bytes of the headers, -1 where there are none. */
+  readonly _msg?: { readonly hdr?: unknown };
+}
+
+/** The headers of a message as they came, `NATS/1.0` line included; `undefined` where it has none. */
+export function headerText(msg: Msg): string | undefined {
+  const { _rdata: bytes, _msg: args } = msg as unknown as MessageInsides;
+  const length = args?.hdr;
+  if (!(bytes instanceof Uint8Array) || typeof length !== 'number') return publicHeaderText(msg.headers);
+  if (length <= 0) return undefined;
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, length);
+  return buffer.toString('utf8', 0, length);
+}
+
+function publicHeaderText(hdrs: MsgHdrs | undefined): string | undefined {
+  if (hdrs === undefined) return undefined;
+  let text = hdrs.hasError || hdrs.code > 0 ? `NATS/1.0 ${hdrs.code} ${hdrs.description}` : 'NATS/1.0';
+  for (const key of hdrs.keys()) text += `\r\n${key}: ${hdrs.get(key)}`;
+  return `${text}\r\n\r\n`;
+}
+
+interface ConnectionInsides {
+  readonly protocol?: { sendCommand?(frame: Uint8Array): void };
+}
+
+/**
+ * How to send whole frames on a connection: they join what is published in the same turn, in order.
+ * `undefined` where the library does not have it.
+ */
+export function frameSender(connection: NatsConnection): ((frame: Uint8Array) => void) | undefined {
+  const { protocol } = connection as unknown as ConnectionInsides;
+  if (typeof protocol?.sendCommand !== 'function') return undefined;
+  return (frame) => protocol.sendCommand?.(frame);
+}

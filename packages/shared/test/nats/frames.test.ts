@@ -1,0 +1,100 @@
+/** The hot path's own frames and header parsing, against the client library's and a real server. */
+
+import { expect } from 'chai';
+import { connect, headers, type Msg, type NatsConnection } from 'nats';
+import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
+import { waitUntil } from '../../../../test/harness/wait-until.js';
+import { createFramePublisher, encodeFrame } from '../../src/nats/frames.js';
+import { frameSender, headerText } from '../../src/nats/library-insides.js';
+import { headerBlock, headerLine, readWireHeaders } from '../../src/nats/wire-headers.js';
+
+describe('frames', () => {
+  let server: NatsServer;
+  let nats: NatsConnection;
+  const received: Msg[] = [];
+
+  before(async () => {
+    server = await startNats();
+    nats = await connect({ servers: server.url });
+    nats.subscribe('to.>', { callback: (_, msg) => received.push(msg) });
+    await nats.flush();
+  });
+
+  beforeEach(() => received.splice(0));
+
+  after(async () => {
+    await nats.close();
+    await server.stop();
+  });
+
+  it('arrive as the library’s own publishes do, in order with them, headers in any script included', async () => {
+    const frames = createFramePublisher(nats);
+    const block = headerBlock(headerLine('Troupe-Sticky', 'gruß 東京') + headerLine('Troupe-Budget-Ms', 250));
+    const big = Buffer.alloc(300_000, 7);
+    nats.publish('to.before', 'x');
+    frames.publish(
+      { subject: 'to.one', reply: 'to.back', headers: block, payload: Buffer.from('abc') },
+      'to.then',
+    );
+    frames.publish({ subject: 'to.größe', reply: '', headers: '', payload: big });
+    nats.publish('to.after', 'y');
+    await waitUntil('all are there', () => received.length === 5);
+    expect(received.map(({ subject }) => subject)).to.deep.equal([
+      'to.before',
+      'to.one',
+      'to.then',
+      'to.größe',
+      'to.after',
+    ]);
+    const [, one, then, two] = received as [Msg, Msg, Msg, Msg];
+    expect(one.reply).to.equal('to.back');
+    expect(one.string()).to.equal('abc');
+    expect(one.headers?.get('Troupe-Sticky')).to.equal('gruß 東京');
+    expect(readWireHeaders(one)).to.deep.include({ sticky: 'gruß 東京', budgetMs: 250, pinned: undefined });
+    expect(then.data.length).to.equal(0);
+    expect(Buffer.compare(two.data, big)).to.equal(0);
+  });
+
+  it('headers that the library wrote are read as the library reads them', async () => {
+    const hdrs = headers();
+    hdrs.append('Troupe-Reply', 'first');
+    hdrs.append('Troupe-Reply', 'second');
+    hdrs.set('troupe-id', 'wrong case');
+    hdrs.set('Troupe-Done', '');
+    hdrs.set('Inference-Header-Content-Length', '12x');
+    hdrs.set('Foreign', 'a: b: c');
+    hdrs.set('traceparent', '00-a-b-01');
+    nats.publish('to.headers', 'x', { headers: hdrs });
+    nats.publish('to.none', 'x');
+    await waitUntil('both are there', () => received.length === 2);
+    const found = readWireHeaders(received[0] as Msg);
+    expect(found).to.deep.include({
+      reply: 'first',
+      done: undefined,
+      requestId: undefined,
+      traceparent: '00-a-b-01',
+    });
+    expect(found.jsonLength).to.satisfy(Number.isNaN);
+    expect(readWireHeaders(received[1] as Msg).reply).to.equal(undefined);
+  });
+
+  it('the library still has what the shortcuts use, so that they are taken', async () => {
+    expect(frameSender(nats)).to.be.a('function');
+    const hdrs = headers();
+    hdrs.set('Troupe-Id', 'x');
+    nats.publish('to.insides', 'payload', { headers: hdrs });
+    await waitUntil('it is there', () => received.length === 1);
+    const msg = received[0] as Msg & { _rdata?: unknown; _msg?: { hdr?: unknown } };
+    expect(msg._rdata).to.be.instanceOf(Uint8Array);
+    expect(msg._msg?.hdr).to.be.a('number');
+    // Without them, the long way gives the same.
+    const bare = { headers: msg.headers } as Msg;
+    expect(headerText(bare)).to.equal(headerText(msg));
+  });
+
+  it('a value that would end its line is refused, a payload beyond the server’s limit too', () => {
+    expect(() => headerLine('Troupe-Id', 'a\r\nTroupe-Reply: other')).to.throw('line break');
+    const frame = { subject: 's', reply: '', headers: '', payload: new Uint8Array(101) };
+    expect(() => encodeFrame(frame, undefined, 100)).to.throw('MAX_PAYLOAD');
+  });
+});
