@@ -1,0 +1,127 @@
+/**
+ * The load: so many requests in flight, each followed by the next as soon as it is answered, every answer checked. Runs
+ * in the load generator's process; knows nothing of how a request travels.
+ */
+import { isAnswer } from './bench-model.js';
+
+/** A way to a contestant for one model. */
+export interface Door {
+  /** Sends row `row` and resolves with the values of the answer. `slot` is from 0 up to what is in flight, never twice at once. */
+  ask(row: number, slot: number): Promise<ArrayLike<number>>;
+}
+
+export interface LoadOrder {
+  readonly inFlight: number;
+  /** Load before what is measured, in milliseconds. */
+  readonly rampMs: number;
+  readonly windowMs: number;
+}
+
+/** What one window has given. Latencies in milliseconds. */
+export interface LoadResult {
+  /** Answers inside the window. */
+  readonly answers: number;
+  /** All that were checked, ramp and end included. */
+  readonly checked: number;
+  readonly elapsedMs: number;
+  /** Answers in a second. */
+  readonly throughput: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+  /** Processor time of the measuring process during the window, in milliseconds. */
+  readonly cpuMs: number;
+  /** Rows of one run, where the contestant chose them itself. */
+  readonly batchRows?: number;
+}
+
+/** An answer that never comes ends the benchmark. */
+const stallLimitMs = 60_000;
+
+/**
+ * The window opens with an answer and ends with one: answers come in batches, and a window cut at any other moment would
+ * count up to a batch too many or too few. The load goes on until its end, so that its last request sees the same company
+ * as its first.
+ */
+export async function runClosedLoop(
+  door: Door,
+  expected: readonly Float32Array[],
+  { inFlight, rampMs, windowMs }: LoadOrder,
+): Promise<LoadResult> {
+  const startedMs = performance.now();
+  let latencies = new Float64Array(1 << 16);
+  let answers = 0;
+  let checked = 0;
+  let openedMs: number | undefined;
+  let closedMs: number | undefined;
+  let openedCpu = process.cpuUsage();
+  let closedCpu = openedCpu;
+  let nextRow = 0;
+  let lastMs = startedMs;
+
+  const note = (latencyMs: number, nowMs: number) => {
+    if (closedMs !== undefined) return;
+    if (openedMs === undefined) {
+      if (nowMs - startedMs < rampMs) return;
+      openedMs = nowMs;
+      openedCpu = process.cpuUsage();
+      return; // this one opens the window; those behind it count
+    }
+    if (answers === latencies.length) {
+      const grown = new Float64Array(latencies.length * 2);
+      grown.set(latencies);
+      latencies = grown;
+    }
+    latencies[answers] = latencyMs;
+    answers += 1;
+    if (nowMs - openedMs >= windowMs) {
+      closedMs = nowMs;
+      closedCpu = process.cpuUsage(openedCpu);
+    }
+  };
+
+  const drive = async (slot: number) => {
+    while (closedMs === undefined) {
+      const row = nextRow % expected.length;
+      nextRow += 1;
+      const sentMs = performance.now();
+      const values = await door.ask(row, slot);
+      const nowMs = performance.now();
+      if (!isAnswer(values, expected[row] as Float32Array)) {
+        throw new Error(`row ${row} was answered with ${[...Array.from(values).slice(0, 8)].join(', ')}`);
+      }
+      checked += 1;
+      lastMs = nowMs;
+      note(nowMs - sentMs, nowMs);
+    }
+  };
+
+  let watch: NodeJS.Timeout | undefined;
+  const stalled = new Promise<never>((_, reject) => {
+    watch = setInterval(() => {
+      if (performance.now() - lastMs > stallLimitMs) reject(new Error(`no answer for ${stallLimitMs} ms`));
+    }, 1_000);
+  });
+  try {
+    await Promise.race([Promise.all(Array.from({ length: inFlight }, (_, slot) => drive(slot))), stalled]);
+  } finally {
+    clearInterval(watch);
+  }
+  const elapsedMs = (closedMs ?? 0) - (openedMs ?? 0);
+  const sorted = latencies.subarray(0, answers).sort();
+  return {
+    answers,
+    checked,
+    elapsedMs,
+    throughput: (answers * 1_000) / elapsedMs,
+    p50: quantile(sorted, 0.5),
+    p99: quantile(sorted, 0.99),
+    max: quantile(sorted, 1),
+    cpuMs: (closedCpu.user + closedCpu.system) / 1_000,
+  };
+}
+
+/** The value below which this part of a sorted list lies (nearest rank). */
+export function quantile(sorted: ArrayLike<number>, part: number): number {
+  return sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? Number.NaN;
+}

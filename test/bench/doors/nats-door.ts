@@ -1,0 +1,74 @@
+/**
+ * Asks Troupe as any program does that speaks NATS: binary Open Inference Protocol messages to `<ns>.infer.<model>`, the
+ * answers on one subscription. Messages are made once, since a program of another language would not use our encoder.
+ */
+import { createSubjects, encodeInferRequest, Header } from '@troupe/shared';
+import { connect, headers, type Msg } from 'nats';
+import type { Address, OpenDoor } from '../load-generator.js';
+
+export const openNatsDoor: OpenDoor<Extract<Address, { natsUrl: string }>> = async (
+  { natsUrl, namespace },
+  model,
+  servedAs,
+  inputs,
+) => {
+  const connection = await connect({ servers: natsUrl, maxReconnectAttempts: 0 });
+  const inbox = `_INBOX.bench.${process.pid}.${servedAs}`;
+  const waiting = new Map<string, { resolve(values: Float32Array): void; reject(error: Error): void }>();
+  const read = (message: Msg) => {
+    const id = message.subject.slice(inbox.length + 1);
+    const caller = waiting.get(id);
+    waiting.delete(id);
+    const jsonLength = Number(message.headers?.get(Header.InferenceLength) || Number.NaN);
+    if (Number.isNaN(jsonLength)) {
+      caller?.reject(
+        new Error(`the answer has no tensors: ${Buffer.from(message.data).toString('utf8', 0, 500)}`),
+      );
+      return;
+    }
+    const bytes = message.data.slice(jsonLength); // a copy: at the start of memory of its own, as Float32Array wants
+    caller?.resolve(new Float32Array(bytes.buffer, 0, bytes.byteLength / 4));
+  };
+  connection.subscribe(`${inbox}.*`, {
+    callback: (error, message) => {
+      if (error === null) read(message);
+    },
+  });
+  await connection.flush();
+  void connection.closed().then((error) => {
+    for (const { reject } of waiting.values())
+      reject(error instanceof Error ? error : new Error('connection closed'));
+  });
+  const subject = `${createSubjects(namespace).infer(servedAs)}`;
+  const messages = inputs.map((data) => {
+    const { payload, jsonLength } = encodeInferRequest(
+      {
+        inputs: [
+          {
+            name: 'input',
+            datatype: 'FP32',
+            shape: [1, ...model.rowShape],
+            data: new Uint8Array(data.buffer),
+          },
+        ],
+        binaryOutput: true,
+      },
+      true,
+    );
+    const head = headers();
+    head.set(Header.InferenceLength, String(jsonLength));
+    return { payload, head };
+  });
+  let nextId = 0;
+  return {
+    ask(row) {
+      const id = String(nextId);
+      nextId += 1;
+      const { payload, head } = messages[row] as (typeof messages)[number];
+      return new Promise((resolve, reject) => {
+        waiting.set(id, { resolve, reject });
+        connection.publish(subject, payload, { reply: `${inbox}.${id}`, headers: head });
+      });
+    },
+  };
+};

@@ -1,0 +1,44 @@
+/** Measures contestants in turn: A B C, A B C, …, so that what the machine does meanwhile falls on all of them. */
+import type { BenchModel } from './bench-model.js';
+import type { LoadResult } from './closed-loop.js';
+import type { RunningContestant } from './contestants/contestant.js';
+import type { Sample } from './outcome.js';
+
+export interface Turn {
+  readonly name: string;
+  readonly running: Pick<RunningContestant, 'measure'>;
+}
+
+export interface RoundPlan {
+  readonly rounds: number;
+  readonly windowMs: number;
+  readonly inFlight: number;
+}
+
+/** Load before each window: connections are open and queues full when it begins. */
+const rampMs = 200;
+/** Before the first round, each contestant for itself: compiled code, touched memory. */
+const warmUpMs = 500;
+
+export async function runRounds(
+  model: BenchModel,
+  turns: readonly Turn[],
+  { rounds, windowMs, inFlight }: RoundPlan,
+  tell: (text: string) => void = () => undefined,
+): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  const measure = (turn: Turn, windowMillis: number): Promise<LoadResult> =>
+    turn.running.measure(model, { inFlight, rampMs: Math.min(rampMs, windowMillis), windowMs: windowMillis });
+  for (const turn of turns) {
+    tell(`${model.name}, ${inFlight} in flight: ${turn.name} warms up`);
+    await measure(turn, Math.min(warmUpMs, windowMs));
+  }
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const turn of turns) {
+      tell(`${model.name}, ${inFlight} in flight, round ${round} of ${rounds}: ${turn.name}`);
+      const result = await measure(turn, windowMs);
+      samples.push({ model: model.name, contestant: turn.name, inFlight, round, ...result });
+    }
+  }
+  return samples;
+}

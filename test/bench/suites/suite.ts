@@ -1,0 +1,90 @@
+/** What a suite is, and what it works with. */
+import { join } from 'node:path';
+import type { Progress } from '../../../deploy/local/progress.mjs';
+import { removeDirectory, temporaryDirectory } from '../../harness/server-process.js';
+import { type BenchModel, layModels, type ModelName } from '../bench-model.js';
+import type { Contestant, RunningContestant, Stage } from '../contestants/contestant.js';
+import { type BenchCluster, startBenchCluster } from '../contestants/troupe-cluster.js';
+import type { SuiteOutcome } from '../outcome.js';
+
+export interface SuiteContext {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** For tests: windows so short that their figures mean nothing; the answers and the form are what counts. */
+  readonly short: boolean;
+  /** In place of a suite's own. */
+  readonly rounds?: number | undefined;
+  readonly windowMs?: number | undefined;
+  readonly models?: readonly ModelName[] | undefined;
+}
+
+export interface Suite {
+  readonly name: string;
+  readonly text: string;
+  /** About how long it takes on two cores, in seconds. */
+  readonly seconds: number;
+  run(context: SuiteContext): Promise<SuiteOutcome>;
+}
+
+/** Threads of one run, for every contestant: with more of them, two cores would be fought for by run, broker and load generator. */
+export const intraOpThreads = 1;
+
+export interface OpenStage extends Stage {
+  readonly folder: string;
+  /** Starts a contestant; ended with the stage. */
+  start(contestant: Contestant): Promise<RunningContestant>;
+  /** Owned by the stage from then on. */
+  own<T extends { stop(): Promise<unknown> }>(thing: T): T;
+}
+
+/** Lays the models down, runs the work, and ends everything that it has started. */
+export async function withStage<T>(
+  { progress, signal }: Pick<SuiteContext, 'progress' | 'signal'>,
+  names: readonly ModelName[],
+  work: (stage: OpenStage) => Promise<T>,
+): Promise<T> {
+  const folder = temporaryDirectory('bench');
+  const owned: { stop(): Promise<unknown> }[] = [];
+  let cluster: Promise<BenchCluster> | undefined;
+  const own = <S extends { stop(): Promise<unknown> }>(thing: S): S => {
+    owned.push(thing);
+    return thing;
+  };
+  try {
+    const models: BenchModel[] = await progress.step('Writing models and their answers', () =>
+      layModels(folder, names),
+    );
+    const stage: OpenStage = {
+      folder: join(folder),
+      models,
+      intraOpThreads,
+      progress,
+      own,
+      cluster() {
+        cluster ??= progress.step('Starting a cluster', () => startBenchCluster(intraOpThreads)).then(own);
+        return cluster;
+      },
+      start: async (contestant) =>
+        own(await progress.step(`Starting ${contestant.name}`, () => contestant.start(stage))),
+    };
+    return await untilStopped(signal, () => work(stage));
+  } finally {
+    for (const thing of owned.reverse()) await thing.stop();
+    removeDirectory(folder);
+  }
+}
+
+/** The work's outcome, or a rejection as soon as somebody asks for the end. */
+function untilStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(new Error(`stopped by ${String(signal.reason)}`));
+    if (signal.aborted) {
+      stop();
+      return;
+    }
+    signal.addEventListener('abort', stop, { once: true });
+    work()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', stop));
+  });
+}
