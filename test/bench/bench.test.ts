@@ -1,0 +1,154 @@
+/** The benchmark in its shortened form: whether it measures the right thing and says so in the right form, never how fast. */
+import { expect } from 'chai';
+import { createProgress } from '../../deploy/local/progress.mjs';
+import { runClosedLoop } from './closed-loop.js';
+import { runSuite } from './main.js';
+import { compare, type Row, type Sample } from './outcome.js';
+import { quick } from './suites/quick.js';
+import type { SuiteContext } from './suites/suite.js';
+
+/** Progress is for people; here only what fails is of interest. */
+const context: SuiteContext = {
+  progress: createProgress({ write: () => true }),
+  signal: new AbortController().signal,
+  short: true,
+};
+
+function sample(contestant: string, round: number, throughput: number): Sample {
+  return {
+    model: 'tiny',
+    contestant,
+    inFlight: 64,
+    round,
+    answers: 1,
+    checked: 1,
+    elapsedMs: 1,
+    throughput,
+    p50: 1,
+    p99: 1,
+    max: 1,
+    cpuMs: 1,
+  };
+}
+
+describe('the benchmark', () => {
+  it('fails on an answer that is not that of ONNX Runtime', async () => {
+    const expected = [Float32Array.of(1, 2), Float32Array.of(3, 4)];
+    const order = { inFlight: 4, rampMs: 1, windowMs: 20 };
+    const honest = { ask: async (row: number) => expected[row] as Float32Array };
+    expect((await runClosedLoop(honest, expected, order)).checked).to.be.greaterThan(3);
+    for (const wrong of [Float32Array.of(3, 4.1), Float32Array.of(3), Float32Array.of(3, Number.NaN)]) {
+      const door = { ask: async (row: number) => (row === 1 ? wrong : (expected[0] as Float32Array)) };
+      let message = '';
+      await runClosedLoop(door, expected, order).catch((error: Error) => {
+        message = error.message;
+      });
+      expect(message).to.match(/^row 1 was answered with 3/);
+    }
+  });
+
+  it('counts only what was answered inside the window, whose ends are answers', async () => {
+    const expected = [Float32Array.of(1)];
+    // Four at a time: a window of whole batches, however its ends fall.
+    let waiting: (() => void)[] = [];
+    const door = {
+      ask: () =>
+        new Promise<Float32Array>((resolve) => {
+          waiting.push(() => resolve(Float32Array.of(1)));
+          if (waiting.length < 4) return;
+          const batch = waiting;
+          waiting = [];
+          setTimeout(() => {
+            for (const answer of batch) answer();
+          }, 2);
+        }),
+    };
+    const { answers, checked, throughput, elapsedMs } = await runClosedLoop(door, expected, {
+      inFlight: 4,
+      rampMs: 10,
+      windowMs: 50,
+    });
+    expect(answers % 4).to.equal(0);
+    expect(checked).to.be.greaterThan(answers);
+    expect(throughput).to.be.closeTo((answers * 1_000) / elapsedMs, 1e-6);
+  });
+
+  it('compares within each round, so that a machine that slows down for both changes no ratio', () => {
+    const samples = [
+      sample('ours', 1, 300),
+      sample('theirs', 1, 100),
+      sample('ours', 2, 60),
+      sample('theirs', 2, 30),
+      sample('ours', 3, 8),
+      sample('theirs', 3, 2),
+    ];
+    const row = compare(samples, {
+      suite: 'peers',
+      model: 'tiny',
+      contestant: 'ours',
+      against: 'theirs',
+      inFlight: 64,
+      metric: 'throughput',
+      target: { kind: 'ratio', atLeast: 3.5 },
+    });
+    expect(row).to.deep.equal({
+      suite: 'peers',
+      model: 'tiny',
+      contestant: 'ours',
+      against: 'theirs',
+      inFlight: 64,
+      metric: 'throughput',
+      ratio: 3,
+      spread: [2, 4],
+      value: 60,
+      againstValue: 30,
+      unit: '1/s',
+      target: 'at least 3.5 ×',
+      reached: false,
+    });
+  });
+
+  it('quick gives the rows of peers, limit and batching, from contestants that all answer as ONNX Runtime does', async function () {
+    this.timeout(120_000);
+    const report = await runSuite(quick, { ...context, models: ['tiny', 'rank'] });
+    const key = ({ suite, model, contestant, against, inFlight, metric }: Row) =>
+      [suite, model, contestant, against, inFlight, metric].join(' ');
+    const keys = report.rows.map(key);
+    for (const wanted of [
+      'peers tiny troupe-sdk fastify 64 throughput',
+      'peers tiny troupe-sdk fastify 64 p99',
+      'peers rank troupe-sdk fastify-batched 64 throughput',
+      'limit rank troupe-sdk loop 64 throughput',
+      'batching rank dynamic none 64 throughput',
+      'batching rank dynamic none 64 p99',
+      'batching rank dynamic fixed-8 64 throughput',
+    ]) {
+      expect(keys).to.include(wanted);
+    }
+    for (const row of report.rows) {
+      expect(
+        [row.ratio, row.value, row.againstValue, ...row.spread].every((value) => value > 0),
+        key(row),
+      ).to.equal(true);
+      expect(row.unit, key(row)).to.equal(row.metric === 'throughput' ? '1/s' : 'ms');
+    }
+    const samples = report.samples as readonly Sample[];
+    // Two rounds, in turn: tiny by three contestants, rank by six.
+    expect(samples.map(({ contestant, round }) => `${contestant} ${round}`)).to.deep.equal(
+      [
+        ['fastify', 'fastify-batched', 'troupe-sdk'],
+        ['loop', 'fastify', 'fastify-batched', 'troupe-sdk', 'none', 'fixed-8'],
+      ].flatMap((names) => [1, 2].flatMap((round) => names.map((name) => `${name} ${round}`))),
+    );
+    for (const { checked, answers } of samples) expect(checked).to.be.at.least(answers).and.above(0);
+    expect(report.machine.cores).to.be.greaterThan(0);
+    expect(report.machine.versions).to.include.keys(
+      'node',
+      'onnxruntime-node',
+      'fastify',
+      'nats-server',
+      'redis-server',
+    );
+    expect(report).to.include({ suite: 'quick', intraOpThreads: 1 });
+  });
+});
