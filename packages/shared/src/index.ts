@@ -1,5 +1,10 @@
 /** What Troupe's processes share, without its servers: see the subpaths `/nats`, `/redis` and `/onnx`. */
-export { resolveConfiguration } from './config/configuration.js';
+export {
+  type Configuration,
+  describeSettings,
+  resolveConfiguration,
+  type ShownSetting,
+} from './config/configuration.js';
 export { defaults } from './config/defaults.js';
 export {
   type ClusterSettings,
@@ -9,9 +14,10 @@ export {
   type NatsReplicas,
   readEnvironment,
   readVisibleGpus,
+  type Variables,
 } from './config/environment.js';
 export type { NatsAccess } from './config/server-access.js';
-export { settingCatalogue } from './config/setting-catalogue.js';
+export { type Setting, settingCatalogue } from './config/setting-catalogue.js';
 export { type WaitForServerOptions, waitForServer } from './config/wait-for-server.js';
 export { type Device, DeviceKind, parseDevice } from './control/device.js';
 export type { Finding, FindingState } from './control/finding.js';

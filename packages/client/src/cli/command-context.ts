@@ -3,8 +3,9 @@ import type { Readable } from 'node:stream';
 import { styleText } from 'node:util';
 import { asTroupeError, TroupeError } from '@troupe/shared';
 import type { TroupeClient } from '../sdk/client.js';
-import { connect } from '../sdk/connect.js';
-import type { ConnectOptions } from '../sdk/connect-options.js';
+import { connectTo } from '../sdk/connect.js';
+import type { CheckedConnectOptions } from '../sdk/connect-options.js';
+import { type ClusterFlags, type ClusterSettings, resolveClusterSettings } from './cluster-settings.js';
 import { UsageError } from './exit-code.js';
 import { formatTable, plainWidth, showControls } from './format-table.js';
 import { formatJsonText } from './json-text.js';
@@ -29,18 +30,19 @@ export interface CliStreams {
 }
 
 /** Options that every command takes. */
-export interface GlobalOptions {
-  readonly nats?: string;
-  readonly namespace?: string;
+export interface GlobalOptions extends ClusterFlags {
   readonly json?: boolean;
+  readonly printConfig?: boolean;
 }
 
 /** One command's way to the cluster and to the terminal. */
 export interface CommandContext {
   readonly json: boolean;
   readonly signal: AbortSignal;
-  /** Where the options of the command line lead; for what connects in its own way. */
-  readonly connectOptions: ConnectOptions;
+  /** Where options, environment and files lead, and how; read once, when it is first asked for. */
+  settings(): Promise<ClusterSettings>;
+  /** The connection alone; for what connects in its own way. */
+  connection(): Promise<CheckedConnectOptions>;
   /** Flags, with a blank before each, that lead another command to the same cluster. Never with a password. */
   readonly clusterFlags: string;
   /** The bytes of a file, or of standard input where the path is `-`. */
@@ -62,24 +64,27 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
   const json = options.json === true;
   const { stdout, stderr, signal } = streams;
   const colors = stdout.isTTY === true && stdout.hasColors?.() === true;
-  const connectOptions: ConnectOptions = {
-    name: 'troupe-cli',
-    ...(options.nats === undefined ? {} : { servers: options.nats }),
-    ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+  const read = async (path: string) => {
+    if (path !== '-') return readSource(path);
+    const { stdin } = streams;
+    if (stdin === undefined) throw new UsageError('there is no standard input to read');
+    return readAll(stdin, signal);
   };
+  let resolved: Promise<ClusterSettings> | undefined;
+  const settings = () => {
+    resolved ??= resolveClusterSettings(options, process.cwd(), read);
+    return resolved;
+  };
+  const connection = async () => (await settings()).connection;
   return {
     json,
     signal,
-    connectOptions,
+    settings,
+    connection,
     clusterFlags: flagsOf(options),
-    async read(path) {
-      if (path !== '-') return readSource(path);
-      const { stdin } = streams;
-      if (stdin === undefined) throw new UsageError('there is no standard input to read');
-      return readAll(stdin, signal);
-    },
+    read,
     async withClient(run) {
-      const client = await connect(connectOptions);
+      const client = await connectTo(await connection());
       // A turn later: what listens to the signal itself tells the cluster first that its request is cancelled.
       const stop = () => setImmediate(() => void client.close());
       signal.addEventListener('abort', stop, { once: true });
@@ -105,9 +110,19 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
   };
 }
 
-function flagsOf({ nats, namespace }: GlobalOptions): string {
-  const address = nats === undefined || nats.includes('@') ? '' : ` --nats ${nats}`;
-  return `${address}${namespace === undefined ? '' : ` --namespace ${namespace}`}`;
+function flagsOf(options: GlobalOptions): string {
+  const { nats, natsUser, natsPasswordFile, natsCreds, natsCa, namespace } = options;
+  const flags = {
+    nats: nats?.includes('@') === true ? undefined : nats,
+    'nats-user': natsUser,
+    'nats-password-file': natsPasswordFile === '-' ? undefined : natsPasswordFile,
+    'nats-creds': natsCreds,
+    'nats-ca': natsCa,
+    namespace,
+  };
+  return Object.entries(flags)
+    .map(([flag, value]) => (value === undefined ? '' : ` --${flag} ${value}`))
+    .join('');
 }
 
 /** Says on standard error what went wrong: a line for people, or one JSON object. */

@@ -24,7 +24,8 @@ function placesOf(command: Command, path: string): Place[] {
       ...command.registeredArguments.flatMap((argument) => argument.argChoices ?? []),
     ],
     flags: [...visible.flatMap((option) => option.long ?? []), '--help'],
-    valued: visible
+    // What help hides takes its value all the same.
+    valued: command.options
       .filter((option) => option.required || option.optional)
       .flatMap((option) => [option.long ?? [], option.short ?? []].flat()),
   };

@@ -1,6 +1,8 @@
 /** The tree of commands: names, arguments and options. What they do stands in `commands/`. */
 import { readFileSync } from 'node:fs';
+import { describeSettings } from '@troupe/shared';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { clientSettings } from './cluster-settings.js';
 import {
   type CliStreams,
   type CommandContext,
@@ -30,9 +32,10 @@ import { completionScript, type Shell, shells } from './completion.js';
 
 /**
  * Builds the program on the given streams. It throws CommanderError where it would end the process. With `json`
- * nothing but what the runner reports goes to standard error.
+ * nothing but what the runner reports goes to standard error. `printsConfig`: without a command there is something to
+ * do all the same.
  */
-export function createProgram(streams: CliStreams, json: boolean): Command {
+export function createProgram(streams: CliStreams, json: boolean, printsConfig = false): Command {
   const program = new Command('troupe')
     .description('Serves ONNX models on a cluster of Node processes over NATS.')
     .version(readVersion())
@@ -52,10 +55,9 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     (...args: unknown[]): Promise<void> => {
       // Commander passes arguments, options, and the command itself.
       const command = args.at(-1) as Command;
-      return run(
-        createCommandContext(streams, command.optsWithGlobals<GlobalOptions>()),
-        ...(args.slice(0, -1) as A),
-      );
+      const options = command.optsWithGlobals<GlobalOptions>();
+      const context = createCommandContext(streams, options);
+      return options.printConfig === true ? printConfig(context) : run(context, ...(args.slice(0, -1) as A));
     };
 
   const models = program.command('models').description('register models, list them, move labels');
@@ -184,6 +186,7 @@ export function createProgram(streams: CliStreams, json: boolean): Command {
     );
 
   addGlobalOptions(program);
+  if (printsConfig) program.action(action<[object]>(printConfig)).allowExcessArguments(false);
   return program;
 }
 
@@ -191,16 +194,40 @@ function examples(...lines: string[]): string {
   return `\nExamples:\n${lines.map((line) => `  troupe ${line}\n`).join('')}`;
 }
 
+/** Shown with every command; the other settings only with the program's own help. */
+const shownEverywhere: Readonly<Record<string, string>> = {
+  natsUrl: 'address of NATS (default: NATS_URL, .troupe/cluster.json, nats://127.0.0.1:4222)',
+  namespace: 'which Troupe on these servers (default: TROUPE_NAMESPACE, troupe)',
+};
+
 /** On every command, so that they may stand behind it as well as before it. */
 function addGlobalOptions(command: Command): void {
+  const inside = command.parent !== null;
+  for (const { key, env, flag, text } of clientSettings) {
+    if (flag === undefined) continue;
+    const everywhere = shownEverywhere[key];
+    command.addOption(
+      new Option(flag, everywhere ?? `${text} (default: ${env})`).hideHelp(
+        inside && everywhere === undefined,
+      ),
+    );
+    if (key !== 'natsPassword') continue;
+    command.addOption(
+      new Option('--nats-password-file <file>', 'file with the password; - is standard input').hideHelp(
+        inside,
+      ),
+    );
+  }
   command
-    .option(
-      '--nats <url>',
-      'address of NATS (default: NATS_URL, .troupe/cluster.json, nats://127.0.0.1:4222)',
-    )
-    .option('--namespace <name>', 'which Troupe on these servers (default: TROUPE_NAMESPACE, troupe)')
-    .option('--json', 'one JSON value on standard output, errors as JSON on standard error');
+    .option('--json', 'one JSON value on standard output, errors as JSON on standard error')
+    .addOption(new Option('--print-config', 'print how the cluster is found, and end').hideHelp(inside));
   for (const child of command.commands) addGlobalOptions(child);
+}
+
+/** The settings with their origins, in place of what the command does. */
+async function printConfig(context: CommandContext): Promise<void> {
+  const { shown } = await context.settings();
+  context.print({ settings: shown }, () => `${describeSettings(shown)}\n`);
 }
 
 function integer(min: number): (text: string) => number {

@@ -8,7 +8,9 @@ import { createProgram } from './program.js';
 export async function runCli(args: readonly string[], streams: CliStreams): Promise<ExitCode> {
   const json = args.includes('--json');
   try {
-    await createProgram(streams, json).parseAsync([...args], { from: 'user' });
+    await createProgram(streams, json, args.includes('--print-config')).parseAsync([...args], {
+      from: 'user',
+    });
     return streams.signal.aborted ? ExitCode.Interrupted : ExitCode.Done;
   } catch (thrown) {
     // Whoever ended the run early wants no account of what broke off.

@@ -1,5 +1,5 @@
 /** `connect()`: from options to a client, with errors that say which address was tried and where it came from. */
-import { type Environment, readEnvironment, TroupeError } from '@troupe/shared';
+import { readEnvironment, TroupeError } from '@troupe/shared';
 import {
   callAdmin,
   connectNats,
@@ -33,8 +33,12 @@ const coordinatorPatienceMs = 1_000;
  *   carry Troupe); `cluster.absent` (one that does not).
  */
 export async function connect(options: ConnectOptions = {}): Promise<TroupeClient> {
+  return connectTo(resolveConnection(options));
+}
+
+/** The same with a connection that is resolved already. Rejects as `connect()`. */
+export async function connectTo(checked: CheckedConnectOptions): Promise<TroupeClient> {
   const environment = readEnvironment();
-  const checked = resolveConnection(options, environment);
   const link = await openLink(checked);
   let view: RoutingView | undefined;
   try {
@@ -49,11 +53,8 @@ export async function connect(options: ConnectOptions = {}): Promise<TroupeClien
 }
 
 /** Options as given to those that travel inside, with what environment and files add. Throws `config.invalid`. */
-export function resolveConnection(
-  options: ConnectOptions,
-  environment: Environment = readEnvironment(),
-): CheckedConnectOptions {
-  return checkConnectOptions(resolveConnectOptions(options, environment, process.cwd()));
+function resolveConnection(options: ConnectOptions): CheckedConnectOptions {
+  return checkConnectOptions(resolveConnectOptions(options, readEnvironment(), process.cwd()));
 }
 
 /** Opens the link alone; whether a Troupe is behind it is not looked at. */

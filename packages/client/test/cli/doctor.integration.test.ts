@@ -44,7 +44,7 @@ describe('troupe doctor', () => {
     expect(err).to.equal('');
     const lines = out.split('\n');
     for (const line of lines) expect(line.length, line).to.be.at.most(80);
-    expect(out).to.contain(cluster.url).and.to.contain('the option servers');
+    expect(out).to.contain(cluster.url).and.to.contain('(from --nats)');
     expect(out).to.match(/client\.round_trip +ok/);
     expect(out).to.match(/client\.jetstream +ok/);
     expect(out).to.match(/redis\.version +ok +Redis 7/);

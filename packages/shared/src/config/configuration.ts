@@ -23,12 +23,36 @@ export interface ConfigurationSources {
   readonly folder: string;
 }
 
+/** A setting as it may be shown. */
+export interface ShownSetting {
+  readonly key: string;
+  /** Masked where it is a secret; absent where it is not set. */
+  readonly value?: string;
+  /** Flag, environment name or key and file; absent for a default. */
+  readonly origin?: string;
+}
+
 /** A process' settings, ready to use. */
 export interface Configuration extends Environment {
   readonly natsUrl: string;
   readonly redisUrl: string;
   /** One line for each setting, with its origin; secrets are masked. For `--print-config`. */
   describe(): string;
+  /** The same, as data: of these keys, or of all. */
+  settings(keys?: readonly string[]): ShownSetting[];
+  /** Where a setting came from, in words: `flag --nats`; `undefined` where nothing set it. */
+  origin(key: string): string | undefined;
+  /** What was set, as it was written; `undefined` where nothing was. */
+  text(key: string): string | undefined;
+}
+
+/** A line for each setting: `natsUrl = nats://flag:1  (flag --nats)`. */
+export function describeSettings(settings: readonly ShownSetting[]): string {
+  return settings
+    .map(({ key, value, origin }) =>
+      value === undefined ? `${key} is not set` : `${key} = ${value}  (${origin ?? 'default'})`,
+    )
+    .join('\n');
 }
 
 interface Origin {
@@ -72,20 +96,24 @@ export function resolveConfiguration(sources: ConfigurationSources): Configurati
     return from === undefined ? env : from.replace(/^(environment|flag) /, '');
   });
 
-  const describe = () =>
+  const settings = (keys?: readonly string[]) =>
     settingCatalogue
-      .map((setting) => {
+      .filter(({ key }) => keys?.includes(key) ?? true)
+      .map((setting): ShownSetting => {
         const { key, env, field } = setting;
         const origin = origins.get(env);
-        if (origin !== undefined) return `${key} = ${shown(setting, origin.text)}  (${origin.from})`;
+        if (origin !== undefined) return { key, value: shown(setting, origin.text), origin: origin.from };
         const value = field === undefined ? defaultTexts.get(key) : environment.cluster[field];
-        return value === undefined ? `${key} is not set` : `${key} = ${value}  (default)`;
-      })
-      .join('\n');
+        return { key, ...(value === undefined ? {} : { value: String(value) }) };
+      });
+  const originOf = (key: string) => origins.get(settingCatalogue.find((one) => one.key === key)?.env ?? '');
   return {
     ...environment,
     natsUrl: environment.natsUrl ?? defaultServers.natsUrl,
     redisUrl: environment.redisUrl ?? defaultServers.redisUrl,
-    describe,
+    describe: () => describeSettings(settings()),
+    settings,
+    origin: (key) => originOf(key)?.from,
+    text: (key) => originOf(key)?.text,
   };
 }

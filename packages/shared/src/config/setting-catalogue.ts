@@ -1,4 +1,5 @@
 /** Every setting of a process of the cluster in one table: its key in `troupe.config.json`, environment name and flag. */
+import { defaults } from './defaults.js';
 import type { ClusterSettings } from './environment.js';
 import { EnvName } from './environment.js';
 
@@ -67,6 +68,41 @@ export const settingCatalogue: readonly Setting[] = [
     flag: '--nats-replicas <n>',
     text: 'copies of each stream: 1, 3 or 5; auto: 3 where NATS is a cluster, else 1',
     field: 'natsReplicas',
+  },
+  {
+    key: 'hostName',
+    env: EnvName.HostName,
+    flag: '--name <name>',
+    text: "name in the cluster; default: the machine's name",
+    hostOnly: true,
+  },
+  {
+    key: 'devices',
+    env: EnvName.Devices,
+    flag: '--devices <list>',
+    text: 'devices, separated by commas: cpu:N, cuda:N, webgpu:N; auto: the GPUs that work, else cpu:0; default: cpu:0',
+    hostOnly: true,
+  },
+  {
+    key: 'slots',
+    env: EnvName.Slots,
+    flag: '--slots <n>',
+    text: `workers that it has room for; default: ${defaults.slotsPerDevice} for each device`,
+    hostOnly: true,
+  },
+  {
+    key: 'dataFolder',
+    env: EnvName.DataFolder,
+    flag: '--data <folder>',
+    text: 'folder of its own for artifacts; default: .troupe/host-<name>',
+    hostOnly: true,
+  },
+  {
+    key: 'watchFolder',
+    env: EnvName.WatchFolder,
+    flag: '--watch <folder>',
+    text: 'put live what is put into <folder>/<model>/<version>/*.onnx, now and whenever it changes',
+    hostOnly: true,
   },
   { key: 'logLevel', env: EnvName.LogLevel },
   number('deadlineMs', EnvName.DeadlineMs),

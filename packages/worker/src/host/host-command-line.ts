@@ -1,11 +1,11 @@
-/** The host's command line. Pure; what the settings come to is for `resolveConfiguration`. */
+/** The host's command line, and what the settings of a host come to. Pure. */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import {
   asTroupeError,
   CommandLineExit,
+  type Configuration,
   type Device,
-  defaults,
   parseDevice,
   parseHostName,
   quoteName,
@@ -16,6 +16,13 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 
 /** What the host is started with. */
 export interface HostArguments {
+  readonly printConfig: boolean;
+  /** Settings given as flags, by key. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
+}
+
+/** What a host makes of its settings. */
+export interface HostSettings {
   readonly name: string;
   readonly dataDir: string;
   readonly devices: readonly Device[] | 'auto';
@@ -23,9 +30,6 @@ export interface HostArguments {
   readonly slots?: number;
   /** A folder of models to keep the cluster at. */
   readonly watch?: string;
-  readonly printConfig: boolean;
-  /** Settings given as flags, by key. */
-  readonly flags: Readonly<Record<string, string | undefined>>;
 }
 
 const slotLimit = 10_000;
@@ -56,14 +60,22 @@ function parseSlots(value: string): number {
   throw new TroupeError('config.invalid', `${quoteName(value)} slots: a whole number from 1 to ${slotLimit}`);
 }
 
-/** Turns our errors into those that commander prints with the flag's name. */
-function flag<T>(parse: (value: string) => T): (value: string) => T {
+/** Texts that must be something; the other settings are for `resolveConfiguration` to check. */
+const parsers: Readonly<Record<string, (value: string) => unknown>> = {
+  hostName: parseHostName,
+  devices: parseDevices,
+  slots: parseSlots,
+};
+
+/** As text again, once it is known to be good: commander then prints its own error with the flag's name. */
+function checked(parse: (value: string) => unknown): (value: string) => string {
   return (value) => {
     try {
-      return parse(value);
+      parse(value);
     } catch (thrown) {
       throw new InvalidArgumentError(asTroupeError(thrown).message);
     }
+    return value;
   };
 }
 
@@ -71,26 +83,16 @@ function flag<T>(parse: (value: string) => T): (value: string) => T {
 export function readHostArguments(args: readonly string[]): HostArguments {
   const command = new Command('troupe-worker')
     .description('A host of Troupe: serves ONNX models on the devices of this machine')
-    .option(
-      '--devices <list>',
-      'devices, separated by commas: cpu:N, cuda:N, webgpu:N; auto: the GPUs that work, else cpu:0 (default: cpu:0)',
-      flag(parseDevices),
-    )
-    .option('--name <name>', "name in the cluster (default: the machine's name)", flag(parseHostName))
-    .option('--data <folder>', 'folder of its own for artifacts (default: .troupe/host-<name>)')
-    .option(
-      '--slots <n>',
-      `workers that it has room for (default: ${defaults.slotsPerDevice} for each device)`,
-      flag(parseSlots),
-    )
-    .option(
-      '--watch <folder>',
-      'put live what is put into <folder>/<model>/<version>/*.onnx, now and whenever it changes',
-    )
     .option('--print-config', 'print the settings and where each came from, and end');
-  const settings = settingCatalogue.flatMap(({ key, env, flag: setting, text }) =>
-    setting === undefined ? [] : [{ key, option: new Option(setting, `${text} (environment: ${env})`) }],
-  );
+  const settings = settingCatalogue.flatMap(({ key, env, flag, text }) => {
+    if (flag === undefined) return [];
+    const option = new Option(flag, `${text} (environment: ${env})`);
+    const parse = parsers[key];
+    return [{ key, option: parse === undefined ? option : option.argParser(checked(parse)) }];
+  });
+  // Its own first: they are what one looks for in the help.
+  const own = settingCatalogue.filter(({ hostOnly }) => hostOnly).map(({ key }) => key);
+  settings.sort((a, b) => Number(own.includes(b.key)) - Number(own.includes(a.key)));
   for (const { option } of settings) command.addOption(option);
   command
     .allowExcessArguments(false)
@@ -104,24 +106,33 @@ export function readHostArguments(args: readonly string[]): HostArguments {
     if (thrown instanceof CommanderError) throw new CommandLineExit(thrown.exitCode === 0 ? 0 : 2);
     throw thrown;
   }
-  const options = command.opts<{
-    devices?: Device[];
-    name?: string;
-    data?: string;
-    slots?: number;
-    watch?: string;
-    printConfig?: true;
-  }>();
   const texts = command.opts<Record<string, string | undefined>>();
-  const name = options.name ?? defaultHostName();
-  const devices = options.devices ?? [parseDevice('cpu:0')];
+  return {
+    printConfig: command.opts<{ printConfig?: true }>().printConfig === true,
+    flags: Object.fromEntries(settings.map(({ key, option }) => [key, texts[option.attributeName()]])),
+  };
+}
+
+/** The settings of this host, wherever they came from. Throws `config.invalid`, naming where a wrong one came from. */
+export function resolveHostSettings(configuration: Pick<Configuration, 'text' | 'origin'>): HostSettings {
+  const read = <T>(key: string, parse: (value: string) => T): T | undefined => {
+    const text = configuration.text(key);
+    if (text === undefined) return undefined;
+    try {
+      return parse(text);
+    } catch (thrown) {
+      const { message } = asTroupeError(thrown);
+      throw new TroupeError('config.invalid', `${configuration.origin(key)}: ${message}`, { cause: thrown });
+    }
+  };
+  const name = read('hostName', parseHostName) ?? defaultHostName();
+  const slots = read('slots', parseSlots);
+  const watch = configuration.text('watchFolder');
   return {
     name,
-    dataDir: options.data ?? join('.troupe', `host-${name}`),
-    devices,
-    ...(options.slots === undefined ? {} : { slots: options.slots }),
-    ...(options.watch === undefined ? {} : { watch: options.watch }),
-    printConfig: options.printConfig === true,
-    flags: Object.fromEntries(settings.map(({ key, option }) => [key, texts[option.attributeName()]])),
+    dataDir: configuration.text('dataFolder') ?? join('.troupe', `host-${name}`),
+    devices: read('devices', parseDevices) ?? [parseDevice('cpu:0')],
+    ...(slots === undefined ? {} : { slots }),
+    ...(watch === undefined ? {} : { watch }),
   };
 }

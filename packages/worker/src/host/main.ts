@@ -7,7 +7,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { asTroupeError, createLog, resolveConfiguration, runCommand } from '@troupe/shared';
 import { createHost, type Host } from './host.js';
-import { readHostArguments } from './host-command-line.js';
+import { readHostArguments, resolveHostSettings } from './host-command-line.js';
 import { onStopSignals } from './stop-signals.js';
 
 /** For the kills of an abort to be seen and what was held to be handed back, in milliseconds. */
@@ -31,6 +31,7 @@ function abort(host: Host): void {
 async function main(): Promise<number> {
   const args = readHostArguments(process.argv.slice(2));
   const configuration = resolveConfiguration({ flags: args.flags, folder: process.cwd() });
+  const own = resolveHostSettings(configuration);
   if (args.printConfig) {
     process.stdout.write(`${configuration.describe()}\n`);
     return 0;
@@ -39,11 +40,11 @@ async function main(): Promise<number> {
   const logLevel = configuration.logLevel ?? 'info';
   const log = createLog('troupe-host', logLevel);
   const host = createHost({
-    name: args.name,
-    devices: args.devices,
-    ...(args.slots === undefined ? {} : { slots: args.slots }),
-    dataDir: resolve(args.dataDir),
-    ...(args.watch === undefined ? {} : { watch: resolve(args.watch) }),
+    name: own.name,
+    devices: own.devices,
+    ...(own.slots === undefined ? {} : { slots: own.slots }),
+    dataDir: resolve(own.dataDir),
+    ...(own.watch === undefined ? {} : { watch: resolve(own.watch) }),
     natsUrl,
     natsAccess,
     redisUrl,

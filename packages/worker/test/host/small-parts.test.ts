@@ -2,13 +2,25 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseDevice, type Signature, type TensorSpec, TroupeError } from '@troupe/shared';
+import {
+  asTroupeError,
+  parseDevice,
+  resolveConfiguration,
+  type Signature,
+  type TensorSpec,
+  TroupeError,
+} from '@troupe/shared';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { lockDataFolder } from '../../src/host/data-lock.js';
 import { EventOutbox } from '../../src/host/event-outbox.js';
 import { HeldMessages } from '../../src/host/held-messages.js';
-import { defaultHostName, parseDevices, readHostArguments } from '../../src/host/host-command-line.js';
+import {
+  defaultHostName,
+  parseDevices,
+  readHostArguments,
+  resolveHostSettings,
+} from '../../src/host/host-command-line.js';
 import { identifyProcess, isAlive } from '../../src/host/process-identity.js';
 import { acceptsSignature } from '../../src/host/signature-accepts.js';
 import { TrialQueue } from '../../src/host/trial-queue.js';
@@ -58,15 +70,57 @@ describe('fallback signature', () => {
 
 describe('host command line', () => {
   it('what is not given has its default, and flags of settings are passed on by their key', () => {
-    expect(readHostArguments([])).to.deep.include({ devices: [parseDevice('cpu:0')], printConfig: false });
+    const settle = (flags: Readonly<Record<string, string | undefined>>, variables = {}) =>
+      resolveHostSettings(resolveConfiguration({ flags, variables, folder: '/nowhere' }));
+    const none = readHostArguments([]);
+    expect(none.printConfig).to.equal(false);
+    expect(settle(none.flags).devices).to.deep.equal([parseDevice('cpu:0')]);
     const given = readHostArguments(
       '--nats nats://flag:1 --nats-user ann --devices cpu:0,cuda:1 --name box --slots 3'.split(' '),
     );
-    expect(given).to.deep.include({ name: 'box', slots: 3 });
+    const settled = settle(given.flags, { TROUPE_SLOTS: '9', TROUPE_DATA: '/data' });
+    expect(settled).to.deep.include({ name: 'box', slots: 3, dataDir: '/data' });
     expect(given.flags).to.deep.include({ natsUrl: 'nats://flag:1', natsUser: 'ann', redisUrl: undefined });
-    expect(given.devices).to.deep.equal(['cpu:0', 'cuda:1'].map(parseDevice));
-    expect(readHostArguments(['--devices', 'auto']).devices).to.equal('auto');
-    expect(given.dataDir).to.equal(join('.troupe', 'host-box'));
+    expect(settled.devices).to.deep.equal(['cpu:0', 'cuda:1'].map(parseDevice));
+    expect(settle(readHostArguments(['--devices', 'auto']).flags).devices).to.equal('auto');
+    expect(settle(given.flags).dataDir).to.equal(join('.troupe', 'host-box'));
+  });
+
+  it('devices, slots, name and folders may stand in the file of settings, and a wrong one is told by its place', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'troupe-host-settings-'));
+    try {
+      const settle = (content: object) => {
+        writeFileSync(join(folder, 'troupe.config.json'), JSON.stringify(content));
+        return resolveHostSettings(resolveConfiguration({ variables: {}, folder }));
+      };
+      const all = {
+        hostName: 'gpu-7',
+        devices: ['cpu:0', 'cpu:1'],
+        slots: 12,
+        dataFolder: 'd',
+        watchFolder: 'w',
+      };
+      expect(settle(all)).to.deep.equal({
+        name: 'gpu-7',
+        devices: ['cpu:0', 'cpu:1'].map(parseDevice),
+        slots: 12,
+        dataDir: 'd',
+        watch: 'w',
+      });
+      const wrong = { hostName: 'a b', devices: 'tpu:0', slots: 0 };
+      for (const [key, value] of Object.entries(wrong)) {
+        let message = '';
+        try {
+          settle({ [key]: value });
+        } catch (thrown) {
+          expect(asTroupeError(thrown).reason).to.equal('config.invalid');
+          message = asTroupeError(thrown).message;
+        }
+        expect(message).to.include(`${key} in ${join(folder, 'troupe.config.json')}: `);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('unknown and doubled devices are refused by name', () => {

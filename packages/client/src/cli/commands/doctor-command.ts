@@ -6,7 +6,7 @@ import { AlreadyTold, ExitCode } from '../exit-code.js';
 
 /** Prints the findings; exits 1 where one is a fault, 3 where no coordinator answered. */
 export async function examine(context: CommandContext): Promise<void> {
-  const { reached, findings } = await examineCluster(context.connectOptions, context.signal);
+  const { reached, findings } = await examineCluster(await context.connection(), context.signal);
   context.print({ findings }, () => `${findingsTable(context, findings)}\n${summarize(findings)}\n`);
   if (!reached) throw new AlreadyTold(ExitCode.Unreached);
   if (findings.some(({ state }) => state === 'fault')) throw new AlreadyTold(ExitCode.Failed);
