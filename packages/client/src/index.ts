@@ -4,6 +4,7 @@ export {
   type ErrorReason,
   type EventKind,
   type Finding,
+  type Residency,
   TroupeError,
   type TroupeEvent,
 } from '@troupe/shared';

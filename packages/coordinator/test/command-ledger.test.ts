@@ -52,15 +52,22 @@ describe('the command ledger', () => {
   });
 
   it('leaves a place alone where the host refused the worker, for a while', () => {
-    ledger.refused('h1', assign);
+    ledger.refused('h1', assign, 'placement.no_slot');
     expect([...ledger.refusedKeys()]).to.deep.equal(['h1/cpu:0/ash/1']);
     nowMs = 10_000;
     expect([...ledger.refusedKeys()]).to.deep.equal([]);
   });
 
+  it('tries a place again soon where memory was short: it comes back in a moment', () => {
+    ledger.refused('h1', assign, 'placement.no_memory');
+    expect([...ledger.refusedKeys()]).to.deep.equal(['h1/cpu:0/ash/1']);
+    nowMs = 1_000;
+    expect([...ledger.refusedKeys()]).to.deep.equal([]);
+  });
+
   it('forgets everything of a host that is a new process', () => {
     ledger.accepted('h1', assign);
-    ledger.refused('h1', assign);
+    ledger.refused('h1', assign, 'placement.no_slot');
     expect(ledger.trySend('h1', assign)).to.equal(true);
     ledger.forgetHost('h1');
     expect(states()).to.deep.equal([]);

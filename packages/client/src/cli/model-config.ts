@@ -10,10 +10,10 @@ import { parseSource, readSource } from './read-source.js';
 /** What a config file may set. */
 export type ModelConfig = Pick<
   RegisterModelOptions,
-  'maxBatchSize' | 'maxDelayMs' | 'replicas' | 'limits' | 'golden'
+  'maxBatchSize' | 'maxDelayMs' | 'replicas' | 'limits' | 'golden' | 'residency' | 'idleMs'
 >;
 
-const configNames = ['maxBatchSize', 'maxDelayMs', 'replicas', 'limits', 'golden'];
+const configNames = ['maxBatchSize', 'maxDelayMs', 'replicas', 'limits', 'golden', 'residency', 'idleMs'];
 const limitNames = ['runLimitMs', 'queueLimit'];
 
 /**

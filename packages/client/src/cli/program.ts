@@ -28,6 +28,13 @@ import {
   retryModel,
   showModel,
 } from './commands/model-commands.js';
+import {
+  pinModel,
+  type ResidencyOptions,
+  residencyWords,
+  setResidency,
+  unpinModel,
+} from './commands/residency-commands.js';
 import { completionScript, type Shell, shells } from './completion.js';
 
 /**
@@ -71,6 +78,10 @@ export function createProgram(streams: CliStreams, json: boolean, printsConfig =
     .option('--max-batch <rows>', 'rows of one run; 1 turns batching off', integer(1))
     .option('--max-delay-ms <ms>', 'how long a request may wait for company', integer(0))
     .option('--replicas <count>', 'workers wanted for each served version', integer(0))
+    .addOption(
+      new Option('--residency <when>', 'when it is in memory (default: always)').choices(residencyWords),
+    )
+    .option('--idle-ms <ms>', 'on demand: how long it stays without a request', integer(100))
     .addHelpText(
       'after',
       examples('models push iris.onnx', 'models push iris.v2.onnx --name iris --max-batch 16'),
@@ -96,6 +107,24 @@ export function createProgram(streams: CliStreams, json: boolean, printsConfig =
     .argument('<model>')
     .argument('[version]', 'only this version', integer(1))
     .action(action<[string, number | undefined, object]>(deleteModel));
+  models
+    .command('residency')
+    .description('say when a model is in memory')
+    .argument('<model>')
+    .addArgument(new Argument('<when>').choices(residencyWords))
+    .option('--idle-ms <ms>', 'on demand: how long it stays without a request', integer(100))
+    .addHelpText('after', examples('models residency iris on-demand --idle-ms 60000'))
+    .action(action<[string, string, ResidencyOptions]>(setResidency));
+  models
+    .command('pin')
+    .description('keep a model in memory, whoever else needs the room')
+    .argument('<model>')
+    .action(action<[string, object]>(pinModel));
+  models
+    .command('unpin')
+    .description('let a pinned model give way again')
+    .argument('<model>')
+    .action(action<[string, object]>(unpinModel));
   models
     .command('retry')
     .description('try a condemned version again')

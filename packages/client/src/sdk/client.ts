@@ -9,6 +9,7 @@ import {
   parseLabel,
   parseModelName,
   parseVersion,
+  type Residency,
   TroupeError,
   type TroupeEvent,
 } from '@troupe/shared';
@@ -74,6 +75,8 @@ export interface TroupeClient extends AsyncDisposable {
   label(model: string, label: string, version: number | null): Promise<void>;
   /** Deletes a version that bears no label, or the whole model. */
   deleteModel(model: string, version?: number): Promise<void>;
+  /** Says when a model is in memory; `idleMs`: how long one on demand stays without a request. */
+  setResidency(model: string, residency: Residency, options?: { readonly idleMs?: number }): Promise<void>;
   /** Has a condemned version tried again. */
   retryModel(model: string, version: number): Promise<void>;
 
@@ -194,6 +197,13 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
     async deleteModel(model, version) {
       const target = version === undefined ? {} : { version: parseVersion(version) };
       await call('models', 'delete', { model: parseModelName(model), ...target });
+    },
+    async setResidency(model, residency, { idleMs } = {}) {
+      await call('models', 'residency', {
+        model: parseModelName(model),
+        residency,
+        ...(idleMs === undefined ? {} : { idleMs }),
+      });
     },
     async retryModel(model, version) {
       await call('models', 'retry', { model: parseModelName(model), version: parseVersion(version) });

@@ -3,6 +3,7 @@ import {
   type HostReport,
   type ModelRecord,
   type ModelVersion,
+  type Residency,
   TroupeError,
   type WorkerReport,
 } from '@troupe/shared';
@@ -29,6 +30,10 @@ export interface ModelSummary {
   readonly name: string;
   readonly labels: Readonly<Record<string, number>>;
   readonly replicas: number;
+  /** When it is in memory; absent where an older cluster answers. */
+  readonly residency?: Residency;
+  /** Of a model on demand: how long it stays without a request, where it says so itself. */
+  readonly idleMs?: number;
   readonly versions: readonly VersionSummary[];
 }
 

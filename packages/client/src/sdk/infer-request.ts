@@ -56,6 +56,7 @@ export async function inferOnce(
     requestId: options.requestId,
     deadlineMs,
     pinned,
+    ...(route.state === 'cold' ? { demand: true } : {}),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.sticky === undefined ? {} : { sticky: options.sticky }),
     ...(traceparent === undefined ? {} : { traceparent }),

@@ -9,6 +9,7 @@ import {
   defaults,
   type GoldenCase,
   parseModelName,
+  Residency,
   TroupeError,
   type VersionLimits,
 } from '@troupe/shared';
@@ -41,6 +42,14 @@ export interface RegisterModelOptions {
   /** Workers wanted for each served version of the model. Default 2. */
   readonly replicas?: number;
   readonly limits?: VersionLimits;
+  /**
+   * When the model is in memory. `always` (default): where there is room; `pinned`: always, and never given up for
+   * another; `on_demand`: from the first request until none has come for `idleMs`; `prefetched`: as `on_demand`, with the
+   * file on every host beforehand.
+   */
+  readonly residency?: Residency;
+  /** How long a model on demand stays without a request, in milliseconds. Default the cluster's, 5 minutes. */
+  readonly idleMs?: number;
   readonly onProgress?: (progress: RegisterProgress) => void;
   /** How long to wait for the version to serve, where a label has it served; 0: not at all. Default 130,000. */
   readonly waitUntilServingMs?: number;
@@ -81,6 +90,8 @@ const optionNames = [
   'maxDelayMs',
   'replicas',
   'limits',
+  'residency',
+  'idleMs',
   'onProgress',
   'waitUntilServingMs',
 ];
@@ -147,6 +158,8 @@ function checkRegisterOptions(options: RegisterModelOptions): CheckedRegisterOpt
     ...(maxBatchSize === undefined ? {} : { maxBatchSize }),
     ...(maxDelayMs === undefined ? {} : { maxDelayMs }),
   };
+  const idleMs = integer('idleMs', options.idleMs, 100, 30 * 24 * 3_600_000);
+  const residency = checkResidency(options.residency);
   const checkedReplicas = integer('replicas', replicas, 0, 1_000);
   return {
     args: {
@@ -155,6 +168,8 @@ function checkRegisterOptions(options: RegisterModelOptions): CheckedRegisterOpt
       ...(Object.keys(batching).length === 0 ? {} : { batching }),
       ...(limits === undefined ? {} : { limits }),
       ...(checkedReplicas === undefined ? {} : { replicas: checkedReplicas }),
+      ...(residency === undefined ? {} : { residency }),
+      ...(idleMs === undefined ? {} : { idleMs }),
     },
     waitMs: integer('waitUntilServingMs', options.waitUntilServingMs, 0, 3_600_000) ?? defaultWaitMs,
   };
@@ -164,6 +179,14 @@ function integer(option: string, value: unknown, min: number, max: number): numb
   if (value === undefined) return undefined;
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
   throw refuse(`${option} is ${describe(value)}: a whole number from ${min} to ${max} is wanted`);
+}
+
+function checkResidency(value: unknown): Residency | undefined {
+  if (value === undefined) return undefined;
+  const words: readonly Residency[] = Object.values(Residency);
+  const found = words.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw refuse(`residency is ${describe(value)}: one of ${words.join(', ')} is wanted`);
 }
 
 /** A golden case that JSON holds without loss: bigints as decimal strings, NaN and infinities by name. */

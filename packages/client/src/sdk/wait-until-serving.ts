@@ -67,7 +67,8 @@ export function waitUntilServing(
 function standing(view: RoutingView, model: string, version: number): Standing {
   const route = view.entry(model)?.versions[String(version)];
   if (route === undefined || route.state === 'loading') return 'waiting';
-  if (route.state === 'ready') return 'ready';
+  // What is loaded on demand is ready for it.
+  if (route.state === 'ready' || route.state === 'cold') return 'ready';
   if (route.state === 'failed') return { failed: route.reason ?? 'its load failed' };
   return { unplaced: route.reason ?? 'no slot is free' };
 }

@@ -2,7 +2,13 @@
  * What the leader told hosts that their reports do not show yet. Reports lag by up to a third of a lease TTL;
  * without this memory a plan made in between would place the same replica somewhere else. Pure but for its clock.
  */
-import type { HostCommand, HostLease, WorkerReport } from '@troupe/shared';
+import {
+  type ErrorReason,
+  estimateMemory,
+  type HostCommand,
+  type HostLease,
+  type WorkerReport,
+} from '@troupe/shared';
 import { type Position, type VersionRef, workerKey } from './worker-key.js';
 
 /** How long an accepted order is believed without a report that shows it. */
@@ -13,6 +19,8 @@ const repeatMs = 1_000;
 const repeatSettingMs = 30_000;
 /** A place where a host refused a worker is left alone for this long. */
 const refusedMs = 10_000;
+/** Room in memory comes back in a moment. */
+const fullMs = 500;
 
 type Expectation =
   | { readonly kind: 'assigned'; readonly report: WorkerReport; readonly untilMs: number }
@@ -24,7 +32,7 @@ export interface CommandLedger {
   /** Whether a command may be sent now, or was sent a moment ago; counts as sending it. */
   trySend(host: string, command: HostCommand): boolean;
   accepted(host: string, command: HostCommand): void;
-  refused(host: string, command: HostCommand): void;
+  refused(host: string, command: HostCommand, reason: ErrorReason): void;
   /** Worker keys that their host refused lately. */
   refusedKeys(): Set<string>;
   /** Forgets a host that is gone, or that came back as a new process. */
@@ -85,14 +93,18 @@ export function createCommandLedger(leaseTtlMs: number, now: () => number): Comm
       of(refusals, host).delete(target);
       if (command.kind === 'assign') {
         const { model, version, device, credits } = command.assignment;
-        const report = loadingWorker({ model, version: version.version }, device, credits);
+        const memoryChargedBytes = estimateMemory(version, device);
+        const report = {
+          ...loadingWorker({ model, version: version.version }, device, credits),
+          memoryChargedBytes,
+        };
         of(expectations, host).set(target, { kind: 'assigned', report, untilMs });
       } else if (command.kind === 'drain') of(expectations, host).set(target, { kind: 'drained', untilMs });
     },
-    refused(host, command) {
+    refused(host, command, reason) {
       const target = targetOf(host, command);
       if (target !== undefined && command.kind === 'assign')
-        of(refusals, host).set(target, now() + refusedMs);
+        of(refusals, host).set(target, now() + (reason === 'placement.no_memory' ? fullMs : refusedMs));
     },
     refusedKeys() {
       const keys = new Set<string>();

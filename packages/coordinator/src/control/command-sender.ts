@@ -45,7 +45,7 @@ export function createCommandSender(options: CommandSenderOptions): CommandSende
         return true;
       }
       const error = decodeError(reply.error);
-      ledger.refused(host, command);
+      ledger.refused(host, command, error.reason);
       log.warn({ host, command: describe(command), reason: error.reason, error: error.message }, 'refused');
     } catch (error) {
       // The host is on its way out, or we are: the lease says which, and the next plan repeats it.

@@ -3,6 +3,7 @@
  * Pure; built anew for every plan.
  */
 import type { HostLease, HostSettings, WorkerReport } from '@troupe/shared';
+import { type DeviceRoom, observeRooms } from './device-room.js';
 import { type VersionRef, versionKey } from './worker-key.js';
 
 /** One host while a plan is made. `taken` and `committed` grow as the plan gives out slots. */
@@ -13,6 +14,8 @@ export interface ObservedHost {
   readonly slots: number;
   readonly devices: readonly string[];
   readonly workers: readonly WorkerReport[];
+  /** Memory by device. */
+  readonly rooms: ReadonlyMap<string, DeviceRoom>;
   /** Slots in use, draining workers included, plus those that this plan gives out. */
   taken: number;
   /** Workers that this plan wants here. */
@@ -31,6 +34,7 @@ export function observeHosts(
       slots: Math.min(report.slots, settings[host]?.slots ?? report.slots),
       devices: report.devices.map((device) => device.name),
       workers: [...report.workers].sort(compareWorkers),
+      rooms: observeRooms(report),
       taken: report.workers.length,
       committed: 0,
     }))

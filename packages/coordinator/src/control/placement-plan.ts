@@ -7,9 +7,17 @@
  * devices (P5); a worker that is well placed stays (P6); what a rollout brings, or keeps as its standby, has its places
  * after everything else, beside the version that it replaces (P7).
  */
-import type { ModelVersion, RegistrySnapshot, WorkerReport } from '@troupe/shared';
+import {
+  estimateMemory,
+  type ModelRecord,
+  type ModelVersion,
+  type RegistrySnapshot,
+  type RoutingEntry,
+  type WorkerReport,
+} from '@troupe/shared';
 import { type RolloutRole, rolloutRole, rolloutVersions } from '../rollout/rollout-roles.js';
 import { answers, compareText, isOf, type ObservedHost } from './observed-host.js';
+import { compareStandings, type ResidencyView, type Standing, standingOf } from './residency-plan.js';
 import { type Position, versionKey, workerKey } from './worker-key.js';
 
 /** A version that should have workers: a label or a rollout names it and nobody condemned it. */
@@ -33,6 +41,11 @@ export interface Placement {
   readonly targets: readonly TargetWorker[];
   /** Why fewer than wanted; `undefined` where all have a place. */
   readonly shortage: string | undefined;
+  readonly standing: Standing['kind'];
+  /** Whether room is being made for its first worker. */
+  readonly reserved: boolean;
+  /** Why its workers go, though it is wanted: nobody asks for it, or others need its room. */
+  readonly leave: string | undefined;
 }
 
 /** What the leader knows beyond reports, as it touches placement. */
@@ -41,6 +54,10 @@ export interface PlacementContext {
   readonly refused: ReadonlySet<string>;
   /** Worker keys whose runner has been without NATS for a lease TTL: taken only where nothing else is left. */
   readonly cutOff: ReadonlySet<string>;
+  readonly models?: Readonly<Record<string, ModelRecord>>;
+  readonly previousRoutes?: ReadonlyMap<string, RoutingEntry>;
+  /** Absent: no version gives way to another. */
+  readonly residency?: ResidencyView;
 }
 
 /** Versions that want workers, by key, in a fixed order. */
@@ -72,33 +89,91 @@ export function planPlacement(
     .map((version) => ({
       wanted: version,
       targets: [] as TargetWorker[],
+      reserved: false,
+      standing: standingOf(version, hosts, {
+        model: context.models?.[version.model],
+        part: version.role?.part,
+        route: context.previousRoutes?.get(version.model),
+        view: context.residency,
+      }),
       // What a stopping host takes away is replaced before anything else gets a slot.
       losing: hosts.some((host) => host.stopping && host.workers.some((worker) => isOf(worker, version))),
     }))
-    .sort((a, b) => Number(b.losing) - Number(a.losing)); // stable: ties keep the order of names
+    // Stable: ties keep the order of names.
+    .sort((a, b) => compareStandings(a.standing, b.standing) || Number(b.losing) - Number(a.losing));
+  const firm = drafts.filter(({ standing }) => standing.kind === 'firm');
+  const yielding = drafts.filter(({ standing }) => standing.kind !== 'firm' && standing.kind !== 'cold');
   const isLast = ({ role }: WantedVersion) => role?.part === 'candidate' || role?.part === 'standby';
   for (const group of [
-    drafts.filter((draft) => !isLast(draft.wanted)),
-    drafts.filter((draft) => isLast(draft.wanted)), // P7
+    firm.filter((draft) => !isLast(draft.wanted)),
+    firm.filter((draft) => isLast(draft.wanted)), // P7
+    yielding, // P8
   ]) {
+    if (group === yielding && yielding.length > 0) {
+      for (const draft of firm)
+        if (draft.targets.length === 0) draft.reserved = reserve(draft.wanted, hosts, context);
+    }
     const rounds = Math.max(0, ...group.map((draft) => draft.wanted.replicas));
     for (let round = 0; round < rounds; round += 1) {
       for (const draft of group) {
         if (draft.wanted.replicas <= round || draft.targets.length < round) continue;
         const best = bestCandidate(draft.wanted, draft.targets, hosts, context);
-        if (best === undefined) continue;
-        best.owner.committed += 1;
-        if (best.target.existing === undefined) best.owner.taken += 1;
+        if (best === undefined) {
+          if (round === 0 && draft.standing.kind === 'asked')
+            draft.reserved = reserve(draft.wanted, hosts, context);
+          continue;
+        }
+        commit(best, draft.wanted);
         draft.targets.push(best.target);
       }
     }
   }
   return new Map(
-    drafts.map(({ wanted: version, targets }) => [
-      versionKey(version),
-      { wanted: version, targets, shortage: describeShortage(version, targets.length, hosts) },
-    ]),
+    drafts.map(({ wanted: version, targets, reserved, standing }) => {
+      const isOut = standing.kind !== 'firm' && targets.length === 0 && !reserved;
+      const cause = standing.kind === 'cold' ? standing.cause : 'others need its room';
+      const shortage =
+        standing.kind === 'cold' ? undefined : describeShortage(version, targets.length, hosts);
+      return [
+        versionKey(version),
+        {
+          wanted: version,
+          targets,
+          shortage,
+          standing: standing.kind,
+          reserved,
+          leave: isOut ? cause : undefined,
+        },
+      ];
+    }),
   );
+}
+
+/** What a version counts with on a device, or its worker that is there. */
+function memoryOf(wanted: WantedVersion, device: string, existing: WorkerReport | undefined): number {
+  return existing?.memoryChargedBytes ?? estimateMemory(wanted.content, device);
+}
+
+/** Gives a place out. */
+function commit({ owner, target: { device, existing } }: Candidate, wanted: WantedVersion): void {
+  const bytes = memoryOf(wanted, device, existing);
+  const room = owner.rooms.get(device);
+  owner.committed += 1;
+  if (room !== undefined) room.committedBytes += bytes;
+  if (existing !== undefined) return;
+  owner.taken += 1;
+  if (room !== undefined) room.takenBytes += bytes;
+}
+
+/** Keeps a place for a version that has to wait until others are gone; false where there is none to keep. */
+function reserve(wanted: WantedVersion, hosts: readonly ObservedHost[], context: PlacementContext): boolean {
+  if (wanted.replicas < 1) return false;
+  const best = bestCandidate(wanted, [], hosts, context, true);
+  if (best === undefined) return false;
+  const room = best.owner.rooms.get(best.target.device);
+  best.owner.committed += 1;
+  if (room !== undefined) room.committedBytes += memoryOf(wanted, best.target.device, undefined);
+  return true;
 }
 
 interface Candidate {
@@ -113,9 +188,10 @@ function bestCandidate(
   chosen: readonly TargetWorker[],
   hosts: readonly ObservedHost[],
   context: PlacementContext,
+  reserving = false,
 ): Candidate | undefined {
   let best: Candidate | undefined;
-  for (const candidate of candidates(wanted, chosen, hosts, context)) {
+  for (const candidate of candidates(wanted, chosen, hosts, context, reserving)) {
     if (best === undefined || compareRanks(candidate, best) < 0) best = candidate;
   }
   return best;
@@ -126,6 +202,8 @@ function* candidates(
   chosen: readonly TargetWorker[],
   hosts: readonly ObservedHost[],
   context: PlacementContext,
+  /** Whether the place may still be somebody's who gives way. */
+  reserving: boolean,
 ): Generator<Candidate> {
   for (const owner of hosts) {
     if (owner.stopping || owner.committed >= owner.slots) continue;
@@ -134,9 +212,22 @@ function* candidates(
       if (here.some((target) => target.device === device)) continue;
       const position = { host: owner.name, device };
       const key = workerKey(position, wanted);
-      const existing = owner.workers.find((worker) => worker.device === device && isOf(worker, wanted));
+      const found = owner.workers.find((worker) => worker.device === device && isOf(worker, wanted));
+      const existing = reserving ? undefined : found;
+      const bytes = memoryOf(wanted, device, existing);
+      const room = owner.rooms.get(device);
+      if (room !== undefined && room.committedBytes + bytes > room.budgetBytes) continue;
+      if (reserving) {
+        // Where room is coming already, else where the least recently used one is.
+        const isComing =
+          (room?.takenBytes ?? 0) - (room?.leavingBytes ?? 0) + bytes <= (room?.budgetBytes ?? 0);
+        const rank = [isComing ? 0 : 1, oldestUse(owner, device, context), deviceRank(device)];
+        yield { owner, target: { ...position, existing }, rank };
+        continue;
+      }
       if (existing === undefined) {
         if (owner.taken >= owner.slots || context.refused.has(key)) continue;
+        if (room !== undefined && room.takenBytes + bytes > room.budgetBytes) continue;
       } else if (existing.state === 'draining' || isOutdated(existing, wanted)) continue; // its place is free once it is gone
       const lost = existing !== undefined && context.cutOff.has(key);
       const spread = here.length;
@@ -157,7 +248,9 @@ function* candidates(
 
 /** A worker that its host condemned before the verdict on its version was lifted: it never serves again. */
 export function isOutdated(worker: WorkerReport, wanted: WantedVersion): boolean {
-  return worker.condemned !== undefined && wanted.role === undefined;
+  const { condemned } = worker;
+  // In a rollout a verdict of the host's own counts; an order is from before it.
+  return condemned !== undefined && (wanted.role === undefined || condemned.kind === 'order');
 }
 
 /** From a worker of the version that this one replaces: on its device the standby is at hand. */
@@ -175,6 +268,14 @@ function compareRanks(a: Candidate, b: Candidate): number {
     if (difference !== 0) return difference;
   }
   return compareText(a.target.host, b.target.host) || compareText(a.target.device, b.target.device);
+}
+
+/** When the least recently used worker of a device was at work. */
+function oldestUse(owner: ObservedHost, device: string, { residency }: PlacementContext): number {
+  const uses = owner.workers
+    .filter((worker) => worker.device === device && worker.state !== 'draining')
+    .map((worker) => residency?.usedAtMs.get(versionKey(worker)) ?? Number.POSITIVE_INFINITY);
+  return Math.min(Number.MAX_SAFE_INTEGER, ...uses);
 }
 
 /** An accelerator before the processor. */
@@ -195,6 +296,11 @@ function describeShortage(
   const full = open.every((host) => host.taken >= host.slots);
   const count = (amount: number, noun: string) => `${amount} ${noun}${amount === 1 ? '' : 's'}`;
   if (full) return `no free slot: ${count(open.length, 'host')} with ${count(slots, 'slot')} in all`;
+  const budgets = open.flatMap((host) => [...host.rooms.values()].map(({ budgetBytes }) => budgetBytes));
+  if (budgets.some(Number.isFinite)) {
+    const needed = Math.ceil(estimateMemory(wanted.content, open[0]?.devices[0] ?? 'cpu:0') / 1024 ** 2);
+    return `${needed} MiB are needed, and no device has so much left of its memory budget`;
+  }
   const devices = open.reduce((sum, host) => sum + host.devices.length, 0);
   return `a version is placed once on each device, and no further one of ${count(devices, 'device')} has room for it`;
 }

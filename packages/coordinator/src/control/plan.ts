@@ -20,6 +20,7 @@ import {
   type WantedVersion,
   wantedVersions,
 } from './placement-plan.js';
+import type { ResidencyView } from './residency-plan.js';
 import { effectiveLabels, planRoute } from './routes-plan.js';
 import { type VersionRef, versionKey, workerKey } from './worker-key.js';
 
@@ -38,6 +39,8 @@ export interface PlanContext {
   readonly recentlyServing: ReadonlySet<string>;
   /** Version keys that left the route long enough ago, with their queue seen empty: their workers may go. */
   readonly retired: ReadonlySet<string>;
+  /** Use and demand; absent: no version gives way to another, and none goes for want of requests. */
+  readonly residency?: ResidencyView;
 }
 
 /** A command and the host that it is for. */
@@ -68,7 +71,7 @@ export function plan(
 ): Plan {
   const hosts = observeHosts(observed.hosts, desired.hostSettings);
   const wanted = wantedVersions(desired);
-  const placements = planPlacement(wanted, hosts, context);
+  const placements = planPlacement(wanted, hosts, { ...context, models: desired.models });
   const models = Object.values(desired.models).sort((a, b) => compareText(a.name, b.name));
 
   const routes: RoutingEntry[] = [];
@@ -117,7 +120,7 @@ export function plan(
         placement === undefined
           ? retirementCause(desired.models[worker.model], worker, routed.has(key), context)
           : isOutdated(worker, placement.wanted)
-            ? 'the verdict on its version was lifted: it is loaded anew'
+            ? verdictLifted
             : surplusCause(placement, worker);
       if (cause !== undefined) drain(host, worker, cause);
       else if (spare > 0) spare -= 1;
@@ -164,10 +167,14 @@ function isTarget(placement: Placement, host: ObservedHost, worker: WorkerReport
 
 /** Why a worker of a wanted version should go, or `undefined` while it still stands in for one that is coming. */
 function surplusCause(placement: Placement, worker: WorkerReport): string | undefined {
+  if (placement.leave !== undefined) return placement.leave;
   if (!answers(worker)) return 'more workers than wanted';
   const replaced = placement.targets.every(({ existing }) => existing !== undefined && answers(existing));
   return replaced && placement.targets.length > 0 ? 'more workers than wanted' : undefined;
 }
+
+const verdictLifted =
+  'the verdict on its version was lifted, and it never serves again: another one is loaded';
 
 /** Why a worker of a version that nobody wants should go now. */
 function retirementCause(
@@ -179,6 +186,7 @@ function retirementCause(
   if (model === undefined) return 'the model was deleted';
   const content = model.versions[String(worker.version)];
   if (content === undefined) return 'the version was deleted';
+  if (worker.condemned !== undefined && content.condemned === undefined) return verdictLifted;
   if (routed || !context.retired.has(versionKey(worker))) return undefined;
   // Until then it covers what still waits in its queue.
   if (content.condemned !== undefined) return `the version was condemned: ${content.condemned.cause}`;
@@ -220,9 +228,12 @@ function giveWay(
       return [host.name, freeThen - Math.max(0, host.slots - host.taken)];
     }),
   );
-  for (const { wanted, targets } of placements.values()) {
+  for (const { standing, wanted, targets } of placements.values()) {
     if (wanted.role?.part === 'standby') continue; // nobody makes room for what gives way first itself
-    for (let missing = wanted.replicas - targets.length; missing > 0; missing -= 1) {
+    // For what may wait and comes on demand, nobody goes but for its first worker.
+    const most =
+      standing === 'firm' ? wanted.replicas : standing === 'asked' ? Math.min(1, wanted.replicas) : 0;
+    for (let missing = most - targets.length; missing > 0; missing -= 1) {
       const open = hosts.filter((host) => !host.stopping && hasDeviceFor(host, wanted, targets));
       const coming = open.find((host) => (freeing.get(host.name) ?? 0) > 0);
       if (coming !== undefined) {

@@ -15,16 +15,24 @@ import {
   type RoutingEntry,
   TroupeError,
 } from '@troupe/shared';
-import { type LaneLimits, type NatsLink, publishEvent, type RoutingPublisher } from '@troupe/shared/nats';
+import {
+  type LaneLimits,
+  type NatsLink,
+  publishEvent,
+  type RoutingPublisher,
+  watchDemand,
+} from '@troupe/shared/nats';
 import { createRolloutDriver } from '../rollout/rollout-driver.js';
+import { createColdQueues } from './cold-queues.js';
 import { createCommandLedger } from './command-ledger.js';
 import { createCommandSender } from './command-sender.js';
 import { createLeaseWatch } from './lease-watch.js';
 import type { Placement } from './placement-plan.js';
 import { type Plan, plan } from './plan.js';
+import { createResidencyWatch } from './residency-watch.js';
 import { createRetirement, type Retirement } from './retirement.js';
 import { describeRouteChange, sameEntry } from './route-change.js';
-import { versionKey } from './worker-key.js';
+import { type VersionRef, versionKey } from './worker-key.js';
 import { createWorkerWatch, type WorkerWatch } from './worker-watch.js';
 
 /** A plan is made at least this often, changed or not. */
@@ -84,6 +92,14 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     emit: (kind, text, data) => emit(kind, text, data),
     log,
   });
+  const residency = createResidencyWatch({ idleMs: settings.idleMs, now });
+  const coldQueues = createColdQueues({
+    link,
+    limits,
+    onWork: (ref) => ask(ref),
+    now,
+    log,
+  });
   /** Often enough that a lease is never unseen for TTL/3, the gap that stops sweeping. */
   const lookEveryMs = Math.max(20, ttlMs / 10);
 
@@ -99,9 +115,17 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
   let poked = false;
   let stopped = false;
   let stopWatching: () => void = () => undefined;
+  let stopDemand: () => void = () => undefined;
 
   const emit = (kind: EventKind, text: string, data: Readonly<Record<string, unknown>>) =>
     publishEvent(link, { kind, source: `coordinator/${options.owner}`, text, data });
+
+  /** Somebody waits for a version that is not in memory. */
+  function ask(ref: VersionRef): void {
+    // Anybody may publish demand; what nobody has registered is nobody's to load.
+    const known = snapshot?.models[ref.model]?.versions[String(ref.version)];
+    if (known !== undefined && residency.ask(ref)) poke();
+  }
 
   function poke(): void {
     poked = true;
@@ -146,6 +170,7 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     const hosts = ledger.overlay(look.hosts);
     const cutOff = term.workers.cutOff();
     if (await rollouts.turn({ snapshot, hosts, placements, cutOff, epoch })) snapshot = await readRegistry();
+    residency.update(hosts);
     const fingerprint = fingerprintOf(snapshot, hosts);
     const due = now() - plannedAtMs >= slowTickMs;
     if (!wasPoked && !due && fingerprint === plannedFor) return;
@@ -160,6 +185,7 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
         cutOff,
         recentlyServing: term.workers.recentlyServing(),
         retired: retirement.retired(),
+        residency: residency.view(),
       },
     );
     plannedAtMs = now();
@@ -167,6 +193,7 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     placements = made.placements;
     await publishRoutes(made, epoch, term.published);
     if (options.epoch() === undefined || stopped) return;
+    coldQueues.update(made.placements);
     sender.send(made.commands);
     retirement.update(retirementView(snapshot, term.published, hosts));
   }
@@ -230,8 +257,10 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     start() {
       stopWatching = link.onReconnect(() => {
         term?.workers.forgetCuts();
+        coldQueues.forget();
         poke();
       });
+      stopDemand = watchDemand(link, (model, version) => ask({ model, version }));
       poke();
     },
     poke,
@@ -239,8 +268,9 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
       stopped = true;
       clearTimeout(timer);
       stopWatching();
+      stopDemand();
       await running;
-      await Promise.all([sender.idle(), retirement.stop()]);
+      await Promise.all([sender.idle(), retirement.stop(), coldQueues.stop()]);
     },
   };
 }

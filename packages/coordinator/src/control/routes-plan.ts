@@ -2,7 +2,7 @@
  * Where requests should go: pure. Called by `plan.ts` after placement. A label moves to another version only when
  * that version's workers serve, so a request never meets a version that is still loading while another could answer.
  */
-import type { ModelRecord, RouteVersion, RoutingEntry } from '@troupe/shared';
+import { estimateMemory, type ModelRecord, type RouteVersion, type RoutingEntry } from '@troupe/shared';
 import { canaryWeights, condemnedByRollout, rolloutVersions } from '../rollout/rollout-roles.js';
 import { answers, answersItself, isOf, type ObservedHost } from './observed-host.js';
 import type { Placement } from './placement-plan.js';
@@ -174,11 +174,35 @@ function planRouteVersion(
     const stays = held && health.answeringItself > 0;
     return { ...facts, state: stays ? 'ready' : 'failed', reason };
   }
+  if (placement?.leave !== undefined && canCome(placement, hosts)) return { ...facts, state: 'cold' };
   if (health.answering > 0) return { ...facts, state: 'ready', ...because(placement?.shortage) };
-  if (!placed) return { ...facts, state: 'unplaced', reason: placement?.shortage ?? 'no worker is left' };
   const failed = health.failed > 0 && health.failed >= health.workers;
+  if (placement !== undefined && placement.standing !== 'firm' && !failed) {
+    if (placed || placement.reserved) return { ...facts, state: 'cold' };
+  }
+  if (!placed) {
+    const shortOf = isShortOfMemory(placement, hosts) ? ({ shortOf: 'memory' } as const) : {};
+    return { ...facts, state: 'unplaced', reason: placement?.shortage ?? 'no worker is left', ...shortOf };
+  }
   if (wasReady && (!failed || context.recentlyServing.has(key)))
     return { ...facts, state: 'ready', ...because(placement?.shortage) };
   if (failed) return { ...facts, state: 'failed', reason: health.failure ?? 'its workers cannot serve it' };
   return { ...facts, state: 'loading', ...because(placement?.shortage) };
+}
+
+/** Whether a version that is not loaded would be, were it asked for: some device has the budget, whoever is there now. */
+function canCome({ wanted, standing }: Placement, hosts: readonly ObservedHost[]): boolean {
+  const open = hosts.filter((host) => !host.stopping && host.slots > 0);
+  // Asked for, and without a place: those that stay for good leave none.
+  if (standing === 'asked') return false;
+  return open.some(({ rooms }) =>
+    [...rooms].some(([device, { budgetBytes }]) => estimateMemory(wanted.content, device) <= budgetBytes),
+  );
+}
+
+function isShortOfMemory(placement: Placement | undefined, hosts: readonly ObservedHost[]): boolean {
+  if (placement === undefined || placement.standing === 'firm') return false;
+  return hosts.some(({ rooms }) =>
+    [...rooms.values()].some(({ budgetBytes }) => Number.isFinite(budgetBytes)),
+  );
 }

@@ -53,12 +53,13 @@ export function createIngress({ link, table, deadlineMs, log }: IngressOptions):
 
   async function forward(request: IngressRequest, replyTo: string): Promise<void> {
     const checked = checkIngressRequest(request, deadlineMs);
-    const { version, pinned } = table.pick(checked.model, checked.selector);
+    const { version, route, pinned } = table.pick(checked.model, checked.selector);
     const traceparent = checkTraceparent(request.traceparent);
     await submitter.submit({
       model: checked.model,
       version,
       pinned,
+      ...(route.state === 'cold' ? { demand: true } : {}),
       message: checked.message,
       requestId: checked.requestId ?? nextId(),
       deadlineMs: checked.deadlineMs,

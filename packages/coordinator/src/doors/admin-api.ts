@@ -28,6 +28,7 @@ import { renderMetrics } from './metrics-text.js';
 import { describeModel, summarizeModel } from './model-views.js';
 import type { Registrar } from './registration.js';
 import { createRolloutEndpoints } from './rollout-endpoints.js';
+import { createResidencyEndpoint, idleMs, residency } from './residency-endpoint.js';
 
 export interface AdminOptions {
   readonly link: NatsLink;
@@ -52,6 +53,7 @@ export function createAdminEndpoints(options: AdminOptions): AdminEndpoint[] {
   return [
     ...modelEndpoints(options),
     ...createRolloutEndpoints(options),
+    createResidencyEndpoint(options),
     ...hostEndpoints(options),
     ...deadEndpoints(options),
     ...recordEndpoints(options),
@@ -110,9 +112,11 @@ function modelEndpoints(options: AdminOptions): AdminEndpoint[] {
           }),
         ),
         replicas: read.optional(read.integer(0, 1_000)),
+        residency: read.optional(residency),
+        idleMs: read.optional(idleMs),
       },
       async (args) => {
-        const { name, digest, sizeBytes, replicas } = args;
+        const { name, digest, sizeBytes } = args;
         try {
           const { record, version, created } = await registrar.register(
             {
@@ -122,7 +126,11 @@ function modelEndpoints(options: AdminOptions): AdminEndpoint[] {
               golden: args.golden ?? [],
               batching: read.present(args.batching ?? {}),
               limits: read.present(args.limits ?? {}),
-              replicas,
+              settings: read.present({
+                replicas: args.replicas,
+                residency: args.residency,
+                idleMs: args.idleMs,
+              }),
             },
             guard.actor,
           );

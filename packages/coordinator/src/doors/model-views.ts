@@ -1,5 +1,5 @@
 /** How models look from outside: the registry's word beside the routing table's. Pure; used by the admin API. */
-import type { ModelRecord, ModelVersion, RoutingEntry } from '@troupe/shared';
+import { type ModelRecord, type ModelVersion, Residency, type RoutingEntry } from '@troupe/shared';
 
 /** A version in the list of models. */
 export interface VersionSummary {
@@ -19,12 +19,21 @@ export interface ModelSummary {
   readonly name: string;
   readonly labels: Readonly<Record<string, number>>;
   readonly replicas: number;
+  readonly residency: Residency;
+  readonly idleMs?: number;
   readonly versions: readonly VersionSummary[];
 }
 
 export function summarizeModel(model: ModelRecord, route: RoutingEntry | undefined): ModelSummary {
   const versions = sortedVersions(model).map((version) => summarizeVersion(model, version, route));
-  return { name: model.name, labels: model.labels, replicas: model.replicas, versions };
+  return {
+    name: model.name,
+    labels: model.labels,
+    replicas: model.replicas,
+    residency: model.residency ?? Residency.Always,
+    ...(model.idleMs === undefined ? {} : { idleMs: model.idleMs }),
+    versions,
+  };
 }
 
 /** A model with all that the registry holds, and its routing entry as it is published. */

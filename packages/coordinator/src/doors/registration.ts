@@ -9,6 +9,7 @@ import {
   type HostLease,
   type LeaseStore,
   type Log,
+  type ModelSettings,
   type RegisterOutcome,
   type RegistryStore,
   type TrialRequest,
@@ -34,7 +35,7 @@ export interface Registration {
   readonly golden: readonly GoldenCase[];
   readonly batching: Partial<BatchSettings>;
   readonly limits: VersionLimits;
-  readonly replicas: number | undefined;
+  readonly settings: ModelSettings;
 }
 
 export interface RegistrarOptions {
@@ -61,7 +62,7 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
   const verdicts = createTrialVerdicts();
 
   async function register(registration: Registration, actor: string): Promise<RegisterOutcome> {
-    const { name, digest, sizeBytes, golden, limits, replicas } = registration;
+    const { name, digest, sizeBytes, golden, limits, settings } = registration;
     if (!(await artifacts.has(digest))) {
       throw new TroupeError(
         'artifact.missing',
@@ -81,7 +82,7 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
       ...(verdict.memoryBytes === undefined ? {} : { memoryBytes: verdict.memoryBytes }),
       registeredAt: new Date().toISOString(),
     };
-    return registry.registerVersion(name, version, replicas === undefined ? {} : { replicas }, { actor });
+    return registry.registerVersion(name, version, settings, { actor });
   }
 
   async function tryArtifact(trial: TrialRequest): Promise<TrialVerdict> {

@@ -7,6 +7,7 @@ import {
   type ModelRecord,
   type ModelVersion,
   type RegistrySnapshot,
+  type Residency,
   type WorkerReport,
 } from '@troupe/shared';
 
@@ -32,6 +33,8 @@ export interface ModelShape {
   readonly versions?: readonly number[];
   readonly labels?: Readonly<Record<string, number>>;
   readonly replicas?: number;
+  readonly residency?: Residency;
+  readonly idleMs?: number;
 }
 
 export function modelRecord(name: string, shape: ModelShape = {}): ModelRecord {
@@ -42,6 +45,8 @@ export function modelRecord(name: string, shape: ModelShape = {}): ModelRecord {
     versions: Object.fromEntries(versions.map((version) => [String(version), modelVersion(version)])),
     labels: shape.labels ?? { stable: versions[0] ?? 1 },
     replicas: shape.replicas ?? 2,
+    ...(shape.residency === undefined ? {} : { residency: shape.residency }),
+    ...(shape.idleMs === undefined ? {} : { idleMs: shape.idleMs }),
     latestVersion: Math.max(0, ...versions),
   };
 }
@@ -87,6 +92,8 @@ export interface HostShape {
   readonly workers?: readonly WorkerReport[];
   readonly stopping?: boolean;
   readonly epoch?: number;
+  /** Of each device. */
+  readonly budgetBytes?: number;
 }
 
 export function hostReport(host: string, shape: HostShape = {}): HostReport {
@@ -95,7 +102,11 @@ export function hostReport(host: string, shape: HostShape = {}): HostReport {
     host,
     startedAt: '2026-11-01T00:00:00.000Z',
     pid: 1,
-    devices: devices.map((name) => ({ name, kind: name.split(':')[0] as DeviceKind })),
+    devices: devices.map((name) => ({
+      name,
+      kind: name.split(':')[0] as DeviceKind,
+      ...(shape.budgetBytes === undefined ? {} : { memoryBudgetBytes: shape.budgetBytes }),
+    })),
     slots: shape.slots ?? devices.length * defaults.slotsPerDevice,
     workers: shape.workers ?? [],
     epoch: shape.epoch ?? 1,

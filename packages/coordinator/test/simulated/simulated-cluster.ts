@@ -3,8 +3,9 @@
  * is one plan, its commands applied, and one step forward in every worker's life.
  */
 import type { HostLease, RegistrySnapshot, RoutingEntry, WorkerReport } from '@troupe/shared';
-import { defaults } from '@troupe/shared';
+import { defaults, estimateMemory } from '@troupe/shared';
 import { type Plan, type PlanContext, type PlannedCommand, plan } from '../../src/control/plan.js';
+import type { ResidencyView } from '../../src/control/residency-plan.js';
 import { versionKey } from '../../src/control/worker-key.js';
 import { type HostShape, hostLease, workerReport } from './registry-fixture.js';
 
@@ -28,6 +29,8 @@ export class SimulatedCluster {
   readonly broken = new Set<string>();
   /** Versions whose grace is over, by key. */
   readonly retired = new Set<string>();
+  /** Use and demand, where the test is about them. */
+  residency: ResidencyView | undefined;
 
   constructor(shapes: Readonly<Record<string, HostShape>>) {
     for (const [name, shape] of Object.entries(shapes)) this.shapes.set(name, shape);
@@ -47,7 +50,11 @@ export class SimulatedCluster {
     return plan(
       registry,
       { hosts: this.leases() },
-      planContext({ previousRoutes: this.routes, retired: this.retired }),
+      planContext({
+        previousRoutes: this.routes,
+        retired: this.retired,
+        ...(this.residency === undefined ? {} : { residency: this.residency }),
+      }),
     );
   }
 
@@ -101,6 +108,7 @@ export class SimulatedCluster {
       const { model, version, device } = command.assignment;
       const { servingVersion: _, ...report } = workerReport(model, version.version, device, {
         state: 'loading',
+        memoryChargedBytes: estimateMemory(version, device),
       });
       workers.push(report);
     } else if (command.kind === 'activate' || command.kind === 'drain' || command.kind === 'credits') {

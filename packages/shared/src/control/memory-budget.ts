@@ -16,13 +16,13 @@ export interface MemoryBudgets {
 const mebibyte = 1024 ** 2;
 
 /**
- * What a version counts with whose trial told nothing: a runner with the smallest model. Measured on Linux, Node 20 and
- * ONNX Runtime 1.30: 63 to 73 MiB of proportional set size where it is alone, 48 MiB beside seven others.
+ * A runner with the smallest model: no version counts with less. Measured on Linux, Node 20 and ONNX Runtime 1.30: 63 to
+ * 73 MiB of proportional set size where it is alone, 48 MiB beside seven others; a trial is subject to the same.
  */
 const bareRunnerBytes = 64 * mebibyte;
 /**
- * Beyond what the trial took: buffers and heap of a runner under load. Measured with 32 requests open all the time: a
- * runner of a tiny model grew to between 80 and 87 MiB from 63 in its trial.
+ * Beyond that: buffers and heap of a runner under load. Measured with 32 requests open all the time: runners of a tiny
+ * model grew to between 80 and 87 MiB.
  */
 const workBytes = 32 * mebibyte;
 /** What a process takes on a GPU before its first tensor: context, kernels, libraries. Not on top of the processor's. */
@@ -88,7 +88,8 @@ export function estimateMemory(
 ): number {
   // The trial measures a process on a processor; of a GPU it tells nothing.
   if (!device.startsWith('cpu:')) return gpuContextBytes + 2 * version.sizeBytes;
-  return (version.memoryBytes ?? bareRunnerBytes + 2 * version.sizeBytes) + workBytes;
+  const loadedBytes = version.memoryBytes ?? bareRunnerBytes + 2 * version.sizeBytes;
+  return Math.max(bareRunnerBytes, loadedBytes) + workBytes;
 }
 
 /** What a worker counts with against its device's budget: the larger of what is expected and what was measured. */

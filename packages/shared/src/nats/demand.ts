@@ -2,6 +2,8 @@
  * Demand: a request for a version that is not loaded asks for it, beside waiting in its queue. A message without content
  * on `<ns>.demand.<model>.<version>`; it may be lost, so that whoever waits asks again. The leader listens.
  */
+import { TroupeError } from '../errors/troupe-error.js';
+import { streamManager } from './jetstream-manager.js';
 import type { NatsLink } from './nats-link.js';
 
 /** The same version is asked for no more often by one process. */
@@ -51,4 +53,20 @@ export function watchDemand(link: NatsLink, listener: (model: string, version: n
   return () => {
     if (!link.connection.isClosed()) subscription.unsubscribe();
   };
+}
+
+/** Models in whose streams something waits or is held. A page of many streams costs one request. */
+export async function modelsWithQueuedWork(link: NatsLink): Promise<string[]> {
+  const prefix = link.subjects.workStreamPrefix;
+  const models: string[] = [];
+  try {
+    for await (const { config, state } of (await streamManager(link)).streams.list()) {
+      if (config.name.startsWith(prefix) && state.messages > 0) models.push(config.name.slice(prefix.length));
+    }
+  } catch (error) {
+    throw new TroupeError('nats.failed', `the streams could not be listed: ${String(error)}`, {
+      cause: error,
+    });
+  }
+  return models;
 }

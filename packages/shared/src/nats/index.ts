@@ -4,7 +4,7 @@ export { type AdminArguments, type AdminEndpoint, callAdmin, serveAdmin } from '
 export { type ArtifactStore, createArtifactStore } from './artifact-store.js';
 export { type CancelMessage, publishCancel, serveCancels, subscribeCancels } from './cancel.js';
 export { type DeadLetter, dropDeadLetter, listDeadLetters, replayDeadLetter } from './dead-letters.js';
-export { createDemandSender, type DemandSender, watchDemand } from './demand.js';
+export { createDemandSender, type DemandSender, modelsWithQueuedWork, watchDemand } from './demand.js';
 export { publishEvent, recentEvents, watchEvents } from './events.js';
 export { sendHostCommand, serveHostCommands } from './host-rpc.js';
 export { answerIngress, type IngressRequest, serveIngress } from './ingress-door.js';

@@ -21,6 +21,7 @@ import { Header } from '../names/headers.js';
 import { defaultPriority, type Priority } from '../names/subjects.js';
 import type { WireMessage } from '../protocol/infer-message.js';
 import { publishCancel } from './cancel.js';
+import { createDemandSender } from './demand.js';
 import { watchEvents } from './events.js';
 import { createFramePublisher } from './frames.js';
 import { JetStreamCode } from './jetstream-error.js';
@@ -38,6 +39,8 @@ export interface WorkRequest {
   /** From now, in milliseconds. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
+  /** The version is not in memory: it is asked for, beside waiting in its queue. */
+  readonly demand?: boolean;
   /** The caller pinned the version: no other may answer. */
   readonly pinned?: boolean;
   readonly sticky?: string;
@@ -100,6 +103,7 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
   const inbox = createInbox();
   const frames = createFramePublisher(link.connection);
   const open = new Map<string, OpenRequest>();
+  const demand = createDemandSender(link);
   let sequence = 0;
   let closed = false;
   let sweepTimer: NodeJS.Timeout | undefined;
@@ -212,6 +216,7 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
     // While disconnected the library drops what is published; onReconnect publishes then.
     schedule(request, defaults.pubAckWaitMs);
     if (!link.isConnected()) return;
+    if (request.work.demand === true) demand.ask(request.work.model, request.work.version);
     request.attempts += 1;
     try {
       frames.publish({

@@ -50,8 +50,8 @@ function servedVersions(entry: RoutingEntry): string {
 }
 
 /**
- * Picks the version of a request. Throws `model.version_unknown`, `model.label_unknown`, `placement.no_slot` or
- * `model.version_unavailable`: a subject without a consumer would get a normal PubAck and never an answer.
+ * Picks the version of a request. Throws `model.version_unknown`, `model.label_unknown`, `placement.no_slot`,
+ * `placement.no_memory` or `model.version_unavailable`: a subject without a consumer would get a normal PubAck and never an answer.
  */
 export function pickVersion(
   entry: RoutingEntry,
@@ -88,7 +88,7 @@ export function pickVersion(
   }
   if (route.state === 'unplaced') {
     throw new TroupeError(
-      'placement.no_slot',
+      route.shortOf === 'memory' ? 'placement.no_memory' : 'placement.no_slot',
       `model ${entry.model} version ${version} has no worker: ${route.reason ?? 'no slot is free'}`,
       { retryAfterMs: 1_000 },
     );

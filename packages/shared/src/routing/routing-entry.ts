@@ -15,6 +15,8 @@ export interface RouteVersion {
    */
   readonly state: 'ready' | 'loading' | 'cold' | 'unplaced' | 'failed';
   readonly reason?: string;
+  /** What is short, where that is not a slot (`unplaced`). */
+  readonly shortOf?: 'memory';
 }
 
 /** How to route requests for a model. Readers ignore an entry with a lower epoch than one they have seen. */

@@ -1,8 +1,8 @@
 /** `troupe hosts`, `troupe workers`, `troupe scale`, `troupe events`. */
-import type { TroupeEvent } from '@troupe/shared';
+import type { DeviceReport, TroupeEvent } from '@troupe/shared';
 import type { HostSummary } from '../../sdk/cluster-answers.js';
 import type { CommandContext } from '../command-context.js';
-import { formatMs, showControls } from '../format-table.js';
+import { formatBytes, formatMs, showControls } from '../format-table.js';
 import { tableWithNotes } from './model-commands.js';
 
 export async function listHosts(context: CommandContext): Promise<void> {
@@ -15,10 +15,19 @@ export async function listHosts(context: CommandContext): Promise<void> {
       slotsOf(host),
       formatMs(Math.max(0, host.leaseRemainingMs)),
       String(host.pid),
-      host.devices.map((device) => device.name).join(' '),
+      host.devices.map((device) => deviceText(host, device)).join(' '),
     ]);
     return context.table(['HOST', 'STATE', 'SLOTS', 'LEASE', 'PID', 'DEVICES'], rows, ['LEASE', 'PID']);
   });
+}
+
+/** A device, and what is taken of its memory budget where it has one. */
+function deviceText({ workers }: HostSummary, { memoryBudgetBytes, name }: DeviceReport): string {
+  if (memoryBudgetBytes === undefined) return name;
+  const taken = workers
+    .filter((worker) => worker.device === name)
+    .reduce((sum, worker) => sum + (worker.memoryChargedBytes ?? 0), 0);
+  return `${name} (${formatBytes(taken)} of ${formatBytes(memoryBudgetBytes)})`;
 }
 
 function slotsOf(host: HostSummary): string {
@@ -40,10 +49,11 @@ export async function listWorkers(context: CommandContext): Promise<void> {
       formatMs(worker.p99Ms),
       String(worker.completed),
       String(worker.failed),
+      worker.memoryBytes === undefined ? '-' : formatBytes(worker.memoryBytes),
       worker.reason ?? (worker.natsConnected ? '' : 'not connected to NATS'),
     ]);
-    const headings = ['MODEL', 'WORKER', 'STATE', 'HELD', 'P50', 'P99', 'DONE', 'FAILED', 'NOTE'];
-    return tableWithNotes(context, headings, rows, ['HELD', 'P50', 'P99', 'DONE', 'FAILED']);
+    const headings = ['MODEL', 'WORKER', 'STATE', 'HELD', 'P50', 'P99', 'DONE', 'FAILED', 'MEMORY', 'NOTE'];
+    return tableWithNotes(context, headings, rows, ['HELD', 'P50', 'P99', 'DONE', 'FAILED', 'MEMORY']);
   });
 }
 

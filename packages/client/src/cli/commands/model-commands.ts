@@ -6,8 +6,9 @@ import type { RegisteredModel, RegisterProgress } from '../../sdk/register-model
 import type { CommandContext } from '../command-context.js';
 import { exampleRequest } from '../example-request.js';
 import { UsageError } from '../exit-code.js';
-import { formatBytes, showControls } from '../format-table.js';
+import { formatBytes, formatMs, showControls } from '../format-table.js';
 import { readGolden, readModelConfig } from '../model-config.js';
+import { residencyOf } from './residency-commands.js';
 
 export interface PushOptions {
   readonly config?: string;
@@ -16,6 +17,8 @@ export interface PushOptions {
   readonly maxBatch?: number;
   readonly maxDelayMs?: number;
   readonly replicas?: number;
+  readonly residency?: string;
+  readonly idleMs?: number;
 }
 
 export async function pushModel(context: CommandContext, file: string, options: PushOptions): Promise<void> {
@@ -31,6 +34,8 @@ export async function pushModel(context: CommandContext, file: string, options: 
       ...(options.maxBatch === undefined ? {} : { maxBatchSize: options.maxBatch }),
       ...(options.maxDelayMs === undefined ? {} : { maxDelayMs: options.maxDelayMs }),
       ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
+      ...(options.residency === undefined ? {} : { residency: residencyOf(options.residency) }),
+      ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
       onProgress: createProgress(context, name),
     }),
   );
@@ -138,7 +143,12 @@ function labelsOf(labels: Readonly<Record<string, number>>, version: number): st
 export async function showModel(context: CommandContext, name: string): Promise<void> {
   const model = await context.withClient((client) => client.model(name));
   context.print(model, () => {
-    const parts = [`${model.name}, ${model.replicas} replicas wanted\n\n${versionTable(context, [model])}`];
+    const { idleMs, residency = 'always' } = model;
+    const idle = idleMs === undefined ? '' : `, ${formatMs(idleMs)} without a request`;
+    const memory = residency === 'always' ? '' : `, in memory: ${residency.replace('_', ' ')}${idle}`;
+    const parts = [
+      `${model.name}, ${model.replicas} replicas wanted${memory}\n\n${versionTable(context, [model])}`,
+    ];
     for (const version of model.versions) {
       parts.push(`\nversion ${version.version}\nsha256 ${version.digest}\n`);
       if (version.condemned !== undefined)
