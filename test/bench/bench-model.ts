@@ -26,7 +26,9 @@ export interface BenchModel {
   readonly expectedPath: string;
 }
 
-interface ModelSource {
+/** How a model and its rows are made. */
+export interface ModelSource {
+  readonly name: string;
   readonly text: string;
   readonly make: () => Uint8Array;
   readonly rowShape: readonly number[];
@@ -34,7 +36,7 @@ interface ModelSource {
   readonly rowCount: number;
 }
 
-export const modelSources: Readonly<Record<ModelName, ModelSource>> = {
+const sources: Readonly<Record<ModelName, Omit<ModelSource, 'name'>>> = {
   tiny: { text: 'MLP 4-16-3', make: tinyMlp, rowShape: [4], outputLength: 3, rowCount: 64 },
   mid: { text: 'MLP 512-1024-1024-1024-256', make: midMlp, rowShape: [512], outputLength: 256, rowCount: 64 },
   rank: { text: 'MLP 256-2048-2048-1024-1', make: rankMlp, rowShape: [256], outputLength: 1, rowCount: 64 },
@@ -47,16 +49,23 @@ export const modelSources: Readonly<Record<ModelName, ModelSource>> = {
   },
 };
 
+export function modelSources(names: readonly ModelName[]): ModelSource[] {
+  return names.map((name) => ({ name, ...sources[name] }));
+}
+
 /** Writes models, inputs and answers into the folder. */
-export async function layModels(folder: string, names: readonly ModelName[]): Promise<BenchModel[]> {
+export async function layModels(folder: string, wanted: readonly ModelSource[]): Promise<BenchModel[]> {
   const models: BenchModel[] = [];
-  for (const name of names) {
-    const { make, rowShape, outputLength, rowCount } = modelSources[name];
+  for (const { name, make, rowShape, outputLength, rowCount } of wanted) {
     const path = join(folder, `${name}.onnx`);
     writeFileSync(path, make());
     const rowLength = countElements(rowShape);
     const random = new SeededRandom(7);
-    const inputs = Float32Array.from({ length: rowLength * rowCount }, () => random.nextWithin(1));
+    // Steps of 1/1024: numbers as short in JSON as measured ones are.
+    const inputs = Float32Array.from(
+      { length: rowLength * rowCount },
+      () => Math.round(random.nextWithin(1) * 1024) / 1024,
+    );
     const expected = new Float32Array(outputLength * rowCount);
     const session = await openSession(path, 1);
     for (let row = 0; row < rowCount; row += 1) {

@@ -12,7 +12,7 @@ import { openSdkDoor } from './doors/sdk-door.js';
 /** Where a contestant is asked. */
 export type Address =
   | { readonly kind: 'http'; readonly port: number }
-  | { readonly kind: 'sdk' | 'nats'; readonly natsUrl: string; readonly namespace: string };
+  | { readonly kind: 'sdk' | 'nats' | 'nats-json'; readonly natsUrl: string; readonly namespace: string };
 
 export interface LoadCall extends LoadOrder {
   readonly address: Address;

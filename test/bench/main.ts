@@ -11,9 +11,10 @@ import { limit } from './suites/limit.js';
 import { peers } from './suites/peers.js';
 import { quick } from './suites/quick.js';
 import { intraOpThreads, type Suite, type SuiteContext } from './suites/suite.js';
+import { wire } from './suites/wire.js';
 
 /** In the order in which `all` runs them; `quick` is no part of it. */
-export const suites: readonly Suite[] = [peers, limit, batching];
+export const suites: readonly Suite[] = [peers, limit, batching, wire];
 const known = new Map([...suites, quick].map((suite) => [suite.name, suite]));
 
 /** What `--json` writes. */

@@ -6,7 +6,7 @@ import type { RunningContestant, Stage } from './contestant.js';
 import type { ServedModel } from './troupe-cluster.js';
 
 export async function startTroupe(
-  kind: 'sdk' | 'nats',
+  kind: 'sdk' | 'nats' | 'nats-json',
   stage: Stage,
   settings: Omit<ServedModel, 'model' | 'name'> & { readonly suffix?: string } = {},
 ): Promise<RunningContestant> {

@@ -1,33 +1,31 @@
 /**
- * Asks Troupe as any program does that speaks NATS: binary Open Inference Protocol messages to `<ns>.infer.<model>`, the
- * answers on one subscription. Messages are made once, since a program of another language would not use our encoder.
+ * Asks Troupe as any program does that speaks NATS: Open Inference Protocol messages to `<ns>.infer.<model>`, binary or
+ * JSON, the answers on one subscription. Messages are made once, since a program of another language would not use our
+ * encoder; answers are read each time.
  */
 import { createSubjects, encodeInferRequest, Header } from '@troupe/shared';
 import { connect, headers, type Msg } from 'nats';
 import type { Address, OpenDoor } from '../load-generator.js';
 
 export const openNatsDoor: OpenDoor<Extract<Address, { natsUrl: string }>> = async (
-  { natsUrl, namespace },
+  { kind, natsUrl, namespace },
   model,
   servedAs,
   inputs,
 ) => {
   const connection = await connect({ servers: natsUrl, maxReconnectAttempts: 0 });
   const inbox = `_INBOX.bench.${process.pid}.${servedAs}`;
-  const waiting = new Map<string, { resolve(values: Float32Array): void; reject(error: Error): void }>();
+  const waiting = new Map<string, { resolve(values: ArrayLike<number>): void; reject(error: Error): void }>();
+  const binary = kind === 'nats';
   const read = (message: Msg) => {
     const id = message.subject.slice(inbox.length + 1);
     const caller = waiting.get(id);
     waiting.delete(id);
-    const jsonLength = Number(message.headers?.get(Header.InferenceLength) || Number.NaN);
-    if (Number.isNaN(jsonLength)) {
-      caller?.reject(
-        new Error(`the answer has no tensors: ${Buffer.from(message.data).toString('utf8', 0, 500)}`),
-      );
-      return;
+    try {
+      caller?.resolve(binary ? readBinary(message) : readJson(message));
+    } catch (error) {
+      caller?.reject(error as Error);
     }
-    const bytes = message.data.slice(jsonLength); // a copy: at the start of memory of its own, as Float32Array wants
-    caller?.resolve(new Float32Array(bytes.buffer, 0, bytes.byteLength / 4));
   };
   connection.subscribe(`${inbox}.*`, {
     callback: (error, message) => {
@@ -39,7 +37,7 @@ export const openNatsDoor: OpenDoor<Extract<Address, { natsUrl: string }>> = asy
     for (const { reject } of waiting.values())
       reject(error instanceof Error ? error : new Error('connection closed'));
   });
-  const subject = `${createSubjects(namespace).infer(servedAs)}`;
+  const subject = createSubjects(namespace).infer(servedAs);
   const messages = inputs.map((data) => {
     const { payload, jsonLength } = encodeInferRequest(
       {
@@ -51,12 +49,12 @@ export const openNatsDoor: OpenDoor<Extract<Address, { natsUrl: string }>> = asy
             data: new Uint8Array(data.buffer),
           },
         ],
-        binaryOutput: true,
+        binaryOutput: binary,
       },
-      true,
+      binary,
     );
     const head = headers();
-    head.set(Header.InferenceLength, String(jsonLength));
+    if (jsonLength !== undefined) head.set(Header.InferenceLength, String(jsonLength));
     return { payload, head };
   });
   let nextId = 0;
@@ -72,3 +70,24 @@ export const openNatsDoor: OpenDoor<Extract<Address, { natsUrl: string }>> = asy
     },
   };
 };
+
+/** The values of the one output that follows the JSON part. */
+function readBinary(message: Msg): Float32Array {
+  const jsonLength = Number(message.headers?.get(Header.InferenceLength) || Number.NaN);
+  if (Number.isNaN(jsonLength)) throw notAnswer(message);
+  // A copy: at the start of memory of its own, as Float32Array wants. (Not slice(): the library's data is a Buffer.)
+  const bytes = new Uint8Array(message.data.subarray(jsonLength));
+  return new Float32Array(bytes.buffer);
+}
+
+function readJson(message: Msg): readonly number[] {
+  const { outputs } = JSON.parse(Buffer.from(message.data).toString()) as {
+    outputs?: { data: number[] }[];
+  };
+  if (outputs?.[0] === undefined) throw notAnswer(message);
+  return outputs[0].data;
+}
+
+function notAnswer(message: Msg): Error {
+  return new Error(`the answer has no tensors: ${Buffer.from(message.data).toString('utf8', 0, 500)}`);
+}

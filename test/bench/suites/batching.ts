@@ -1,4 +1,5 @@
 /** What batching brings, and that nobody has to choose its size. */
+import { modelSources } from '../bench-model.js';
 import type { Contestant } from '../contestants/contestant.js';
 import { startTroupe } from '../contestants/troupe.js';
 import {
@@ -40,7 +41,7 @@ export const batching: Suite = {
   seconds: 45,
   async run(context) {
     const samples = await measureModels(context, {
-      models: ['rank'],
+      models: modelSources(['rank']),
       contestantsOf: () => [withoutBatching, fixedBatching, dynamicBatching],
       inFlight: [64],
       rounds: 5,

@@ -1,4 +1,5 @@
 /** How much of the runtime's own speed is left behind broker, batcher and processes. */
+import { modelSources } from '../bench-model.js';
 import { loop } from '../contestants/loop.js';
 import { troupeSdk } from '../contestants/troupe-sdk.js';
 import { compareAll, medianTable, type Row, ratioTable, type Sample, throughputChart } from '../outcome.js';
@@ -15,7 +16,7 @@ export const limit: Suite = {
   seconds: 60,
   async run(context) {
     const samples = await measureModels(context, {
-      models: limitModels,
+      models: modelSources(limitModels),
       contestantsOf: () => [loop, troupeSdk],
       inFlight: [64],
       rounds: 5,

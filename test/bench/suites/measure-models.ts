@@ -1,12 +1,12 @@
 /** Rounds over models with the contestants that each of them wants: what the suites of plain load have in common. */
-import type { ModelName } from '../bench-model.js';
+import type { ModelSource } from '../bench-model.js';
 import type { Contestant, RunningContestant } from '../contestants/contestant.js';
 import type { Sample } from '../outcome.js';
 import { runRounds, type Turn } from '../rounds.js';
 import { type SuiteContext, withStage } from './suite.js';
 
 export interface MeasurePlan {
-  readonly models: readonly ModelName[];
+  readonly models: readonly ModelSource[];
   readonly contestantsOf: (model: string) => readonly Contestant[];
   readonly inFlight: readonly number[];
   readonly rounds: number;
@@ -17,10 +17,11 @@ export interface MeasurePlan {
 const shortPlan = { rounds: 2, windowMs: 60 } as const;
 
 export async function measureModels(context: SuiteContext, plan: MeasurePlan): Promise<Sample[]> {
-  const names = plan.models.filter((name) => context.models?.includes(name) ?? true);
+  const chosen: readonly string[] | undefined = context.models;
+  const sources = plan.models.filter(({ name }) => chosen?.includes(name) ?? true);
   const rounds = context.rounds ?? (context.short ? shortPlan.rounds : plan.rounds);
   const windowMs = context.windowMs ?? (context.short ? shortPlan.windowMs : plan.windowMs);
-  return withStage(context, names, async (stage) => {
+  return withStage(context, sources, async (stage) => {
     const running = new Map<string, RunningContestant>();
     const samples: Sample[] = [];
     for (const model of stage.models) {

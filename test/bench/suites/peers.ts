@@ -1,5 +1,5 @@
 /** Troupe beside what a team does today, saturated and at rest. */
-import { type ModelName, modelNames } from '../bench-model.js';
+import { type ModelName, modelNames, modelSources } from '../bench-model.js';
 import { fastify } from '../contestants/fastify.js';
 import { fastifyBatched } from '../contestants/fastify-batched.js';
 import { troupeNats } from '../contestants/troupe-nats.js';
@@ -28,7 +28,7 @@ export const peers: Suite = {
   seconds: 240,
   async run(context) {
     const samples = await measureModels(context, {
-      models: modelNames,
+      models: modelSources(modelNames),
       contestantsOf: () => [fastify, fastifyBatched, troupeSdk, troupeNats],
       inFlight: [64, 1],
       rounds: 3,

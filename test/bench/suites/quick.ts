@@ -1,5 +1,5 @@
 /** The rows of peers, limit and batching at 64 in flight from one set of rounds: three of two seconds, within three minutes. */
-import { type ModelName, modelNames } from '../bench-model.js';
+import { type ModelName, modelNames, modelSources } from '../bench-model.js';
 import { fastify } from '../contestants/fastify.js';
 import { fastifyBatched } from '../contestants/fastify-batched.js';
 import { loop } from '../contestants/loop.js';
@@ -17,7 +17,7 @@ export const quick: Suite = {
   seconds: 160,
   async run(context) {
     const samples = await measureModels(context, {
-      models: modelNames,
+      models: modelSources(modelNames),
       contestantsOf: (model) => [
         ...(limitModels.includes(model as (typeof limitModels)[number]) ? [loop] : []),
         fastify,

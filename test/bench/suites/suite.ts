@@ -1,8 +1,7 @@
 /** What a suite is, and what it works with. */
-import { join } from 'node:path';
 import type { Progress } from '../../../deploy/local/progress.mjs';
 import { removeDirectory, temporaryDirectory } from '../../harness/server-process.js';
-import { type BenchModel, layModels, type ModelName } from '../bench-model.js';
+import { type BenchModel, layModels, type ModelName, type ModelSource } from '../bench-model.js';
 import type { Contestant, RunningContestant, Stage } from '../contestants/contestant.js';
 import { type BenchCluster, startBenchCluster } from '../contestants/troupe-cluster.js';
 import type { SuiteOutcome } from '../outcome.js';
@@ -40,7 +39,7 @@ export interface OpenStage extends Stage {
 /** Lays the models down, runs the work, and ends everything that it has started. */
 export async function withStage<T>(
   { progress, signal }: Pick<SuiteContext, 'progress' | 'signal'>,
-  names: readonly ModelName[],
+  sources: readonly ModelSource[],
   work: (stage: OpenStage) => Promise<T>,
 ): Promise<T> {
   const folder = temporaryDirectory('bench');
@@ -52,10 +51,10 @@ export async function withStage<T>(
   };
   try {
     const models: BenchModel[] = await progress.step('Writing models and their answers', () =>
-      layModels(folder, names),
+      layModels(folder, sources),
     );
     const stage: OpenStage = {
-      folder: join(folder),
+      folder,
       models,
       intraOpThreads,
       progress,
