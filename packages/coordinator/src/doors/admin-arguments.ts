@@ -83,15 +83,6 @@ export const digest: Reader<string> = (value, name) => {
   throw refuse(`argument ${name} is ${show(value)}: a SHA-256 in 64 lower-case hex digits is wanted`);
 };
 
-/** One of some words. */
-export function oneOf<T extends string>(words: readonly T[]): Reader<T> {
-  return (value, name) => {
-    const word = words.find((one) => one === value);
-    if (word !== undefined) return word;
-    throw refuse(`argument ${name} is ${show(value)}: one of ${words.join(', ')} is wanted`);
-  };
-}
-
 /** An object with arguments of its own. */
 export function object<S extends Shape>(shape: S): Reader<Values<S>> {
   return (value, name) => {
