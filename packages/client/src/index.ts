@@ -5,6 +5,7 @@ export {
   type EventKind,
   type Finding,
   type Residency,
+  type RolloutRecord,
   TroupeError,
   type TroupeEvent,
 } from '@troupe/shared';
@@ -33,3 +34,4 @@ export {
   tensor,
 } from './sdk/input-tensor.js';
 export type { RegisteredModel, RegisterModelOptions, RegisterProgress } from './sdk/register-model.js';
+export type { RolloutOptions, RolloutStatus } from './sdk/rollout.js';

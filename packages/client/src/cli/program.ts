@@ -35,6 +35,17 @@ import {
   setResidency,
   unpinModel,
 } from './commands/residency-commands.js';
+import {
+  abortRollout,
+  parseSteps,
+  pauseRollout,
+  type RollbackOptions,
+  resumeRollout,
+  rollback,
+  type StartOptions,
+  showRollout,
+  startRollout,
+} from './commands/rollout-commands.js';
 import { completionScript, type Shell, shells } from './completion.js';
 
 /**
@@ -132,6 +143,8 @@ export function createProgram(streams: CliStreams, json: boolean, printsConfig =
     .argument('<version>', '', integer(1))
     .action(action<[string, number, object]>(retryModel));
 
+  addRolloutCommands(program, action);
+
   program
     .command('infer')
     .description('run a model once')
@@ -217,6 +230,88 @@ export function createProgram(streams: CliStreams, json: boolean, printsConfig =
   addGlobalOptions(program);
   if (printsConfig) program.action(action<[object]>(printConfig)).allowExcessArguments(false);
   return program;
+}
+
+type Action = <A extends unknown[]>(
+  run: (context: CommandContext, ...args: A) => Promise<void>,
+) => (...args: unknown[]) => Promise<void>;
+
+function addRolloutCommands(program: Command, action: Action): void {
+  const rollout = program
+    .command('rollout')
+    .description('put a version live with a way back: start, watch, pause, abort');
+  rollout
+    .command('start')
+    .description(
+      'put a version in the place of the stable one; it is taken back by itself where it does worse',
+    )
+    .argument('<model>')
+    .argument('<version>', '', integer(1))
+    .addOption(
+      new Option(
+        '--strategy <name>',
+        'how traffic goes over (default: immediate, with --steps canary)',
+      ).choices(['immediate', 'canary', 'shadow']),
+    )
+    .addOption(
+      new Option(
+        '--steps <steps>',
+        'canary steps: percent@time, then all (default: 5@60s,25@60s,100)',
+      ).argParser(steps),
+    )
+    .option('--bake-ms <ms>', 'how long the old version stands by afterwards (default: 300000)', integer(0))
+    .option(
+      '--max-unavailable <count>',
+      'workers of the old version that may be missing, where both do not fit (default: 0)',
+      integer(0),
+    )
+    .option('--max-crashes <count>', 'deaths of runners that a worker bears (default: 3)', integer(0))
+    .option('--allow-gap', 'go on where the last worker must go first: requests wait in the queue')
+    .option('--allow-signature-change', 'let other inputs or outputs than those of stable through')
+    .option('--wait', 'follow it to its end; exit code 1 where it is taken back')
+    .addHelpText(
+      'after',
+      examples(
+        'rollout start iris 2',
+        'rollout start iris 2 --steps 5@60s,25@5m,100 --bake-ms 600000 --wait',
+      ),
+    )
+    .action(action<[string, number, StartOptions]>(startRollout));
+  rollout
+    .command('status')
+    .description('the rollout under way, or the last one, in plain words')
+    .argument('<model>')
+    .action(action<[string, object]>(showRollout));
+  rollout
+    .command('pause')
+    .description('hold it where it is')
+    .argument('<model>')
+    .action(action<[string, object]>(pauseRollout));
+  rollout
+    .command('resume')
+    .description('let it go on')
+    .argument('<model>')
+    .action(action<[string, object]>(resumeRollout));
+  rollout
+    .command('abort')
+    .description('give it up without blaming the version')
+    .argument('<model>')
+    .action(action<[string, object]>(abortRollout));
+  program
+    .command('rollback')
+    .description('take back what is being rolled out, or what is stable, and condemn it')
+    .argument('<model>')
+    .option('--to <version>', 'where to go back to (default: what was stable before)', integer(1))
+    .addHelpText('after', examples('rollback iris', 'rollback iris --to 3'))
+    .action(action<[string, RollbackOptions]>(rollback));
+}
+
+function steps(text: string): ReturnType<typeof parseSteps> {
+  try {
+    return parseSteps(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 function examples(...lines: string[]): string {

@@ -44,6 +44,7 @@ import type { InferResult } from './infer-result.js';
 import { describe, type Inputs } from './input-tensor.js';
 import { createModelRoutes } from './model-routes.js';
 import { type RegisteredModel, type RegisterModelOptions, registerModel } from './register-model.js';
+import { parseRolloutStatus, type RolloutOptions, type RolloutStatus, rolloutArguments } from './rollout.js';
 
 /** A connected client. Every method rejects with a `TroupeError`, and with `client.closed` after `close()`. */
 export interface TroupeClient extends AsyncDisposable {
@@ -80,6 +81,25 @@ export interface TroupeClient extends AsyncDisposable {
   /** Has a condemned version tried again. */
   retryModel(model: string, version: number): Promise<void>;
 
+  /**
+   * Begins to put a version in the place of the stable one; resolves once it has begun. Throws `rollout.active`,
+   * `rollout.condemned`, `rollout.signature`, `rollout.no_stable`, `rollout.no_room`, `model.unknown`,
+   * `model.version_unknown`.
+   */
+  startRollout(model: string, version: number, options?: RolloutOptions): Promise<RolloutStatus>;
+  /** The rollout of a model that is under way, or its last one. */
+  rollout(model: string): Promise<RolloutStatus>;
+  /** Holds a rollout where it is; what speaks against the version still takes it back. Throws `rollout.none`. */
+  pauseRollout(model: string): Promise<RolloutStatus>;
+  resumeRollout(model: string): Promise<RolloutStatus>;
+  /** Gives a rollout up without blaming its version. Throws `rollout.none`. */
+  abortRollout(model: string): Promise<RolloutStatus>;
+  /**
+   * Takes the version back that is being rolled out, or the stable one, and condemns it. `to`: where to go back to; default
+   * what was stable before. Throws `rollout.no_stable`, `rollout.condemned`.
+   */
+  rollback(model: string, options?: { readonly to?: number }): Promise<RolloutStatus>;
+
   /** Examines the cluster, its servers and the way to them; says how to mend what is found. */
   doctor(): Promise<DoctorReport>;
   hosts(): Promise<HostSummary[]>;
@@ -107,6 +127,11 @@ export interface TroupeClient extends AsyncDisposable {
 
 /** A view that reads from a server which is gone ends with the connection; there is no need to wait for its own end. */
 const viewCloseBoundMs = 500;
+
+/** A start may wait for workers of an earlier try to end. */
+const rolloutStartTimeoutMs = 20_000;
+
+const ofModel = (model: string) => ({ model: parseModelName(model) });
 
 /** Most events that are read back at once. */
 const maxRecentEvents = 10_000;
@@ -207,6 +232,26 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
     },
     async retryModel(model, version) {
       await call('models', 'retry', { model: parseModelName(model), version: parseVersion(version) });
+    },
+    async startRollout(model, version, options = {}) {
+      const args = { ...rolloutArguments(options), ...ofModel(model), version: parseVersion(version) };
+      return parseRolloutStatus(await call('rollout', 'start', args, rolloutStartTimeoutMs));
+    },
+    async rollout(model) {
+      return parseRolloutStatus(await call('rollout', 'status', ofModel(model)));
+    },
+    async pauseRollout(model) {
+      return parseRolloutStatus(await call('rollout', 'pause', ofModel(model)));
+    },
+    async resumeRollout(model) {
+      return parseRolloutStatus(await call('rollout', 'resume', ofModel(model)));
+    },
+    async abortRollout(model) {
+      return parseRolloutStatus(await call('rollout', 'abort', ofModel(model)));
+    },
+    async rollback(model, { to } = {}) {
+      const target = to === undefined ? {} : { to: parseVersion(to) };
+      return parseRolloutStatus(await call('rollout', 'rollback', { ...ofModel(model), ...target }));
     },
     async doctor() {
       assertOpen();

@@ -371,7 +371,7 @@ describe('the command line with a cluster', () => {
     });
     const first = await push('--max-batch', '4', '--replicas', '1');
     expect(first.code, first.err).to.equal(0);
-    expect(first.out).to.include(`  npx troupe models label pushed stable 1 --nats ${cluster.url}\n`);
+    expect(first.out).to.include(`  npx troupe rollout start pushed 1 --nats ${cluster.url}\n`);
     expect(calls[0]?.[1]).to.deep.include({
       ...{ batching: { maxBatchSize: 4, maxDelayMs: 5 }, replicas: 1, limits: { runLimitMs: 500 }, golden },
     });

@@ -85,7 +85,7 @@ function pushText(context: CommandContext, registered: RegisteredModel): string 
   const head = `${model} version ${version} ${what}${label === undefined ? '' : `, label ${label}`}\n`;
   const facts = `${formatBytes(sizeBytes)}, sha256 ${digest}\n`;
   if (label !== undefined) return `${head}${facts}`;
-  const command = `npx troupe models label ${model} stable ${version}${context.clusterFlags}`;
+  const command = `npx troupe rollout start ${model} ${version}${context.clusterFlags}`;
   return `${head}${facts}No label names it, so it is not served yet. This puts it live:\n  ${command}\n`;
 }
 
