@@ -8,6 +8,7 @@
  * @property {boolean} once end after the proof
  * @property {boolean} json one line of JSON on standard output, all else on standard error
  * @property {boolean} gpu serve on this machine's GPUs
+ * @property {boolean} yes install by sudo without a question
  * @property {number | undefined} natsPort fixed port of our own NATS
  * @property {number | undefined} redisPort fixed port of our own Redis
  */
@@ -22,6 +23,7 @@ export const helpText = `Starts Troupe's local cluster: npm start -- [flags]
                     (with: npm start --silent -- --json)
   --gpu             fetch ONNX Runtime's CUDA provider once, and serve on the GPUs
                     (Linux on x64; CUDA 12 and cuDNN 9 come from the system)
+  --yes             install missing servers by sudo apt-get without asking
   --nats-port N     port of the cluster's own NATS (default: 4222 or the next free)
   --redis-port N    port of the cluster's own Redis (default: 6379 or the next free)
   --help            this text
@@ -30,7 +32,7 @@ NATS_URL and REDIS_URL, where set, name servers to use in place of our own.
 TROUPE_NAMESPACE keeps several Troupes apart on the same servers.
 `;
 
-const switches = /** @type {const} */ (['once', 'json', 'gpu', 'help']);
+const switches = /** @type {const} */ (['once', 'json', 'gpu', 'yes', 'help']);
 const ports = /** @type {const} */ (['nats-port', 'redis-port']);
 
 /**
@@ -108,6 +110,7 @@ export function parseFlags(argv, env) {
       once: on.has('once'),
       json: on.has('json'),
       gpu: on.has('gpu'),
+      yes: on.has('yes'),
       natsPort: natsPort === undefined ? undefined : Number(natsPort),
       redisPort: redisPort === undefined ? undefined : Number(redisPort),
     },

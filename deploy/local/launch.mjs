@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
+import { terminalQuestion } from './ask.mjs';
 import { createCluster, localHostName, removeClusterFile, writeClusterFile } from './cluster.mjs';
 import { gpuPlatformFault, listGpus } from './cuda-provider.mjs';
 import { reportEarlyEnd } from './exit-code.mjs';
@@ -38,6 +39,7 @@ const cpuDevices = 'cpu:0,cpu:1';
  * @property {NodeJS.ProcessEnv} env
  * @property {NodeJS.WriteStream} stdout
  * @property {NodeJS.WriteStream} stderr
+ * @property {NodeJS.ReadStream} [stdin] where the user answers; without one nothing is asked
  * @property {typeof import('./cluster.mjs').troupeProcesses} [processes] in place of Troupe's own, for tests
  * @property {(context: Parameters<typeof runProof>[0]) => Promise<import('./prove.mjs').ProofResult>} [proof] likewise
  * @property {typeof ensureSetUp} [setUp] likewise
@@ -108,6 +110,7 @@ async function launchLocked(context, options, progress, signals) {
     const servers = await (context.setUp ?? ensureSetUp)(root, {
       ...tools,
       gpu: options.gpu,
+      ...consent(context, options.yes, signals.stop),
       needs: [
         ...(given.nats ? [] : [/** @type {const} */ ('nats-server')]),
         ...(given.redis ? [] : [/** @type {const} */ ('redis-server')]),
@@ -150,6 +153,17 @@ async function launchLocked(context, options, progress, signals) {
     await guard.dismiss();
     lock.release();
   }
+}
+
+/**
+ * @param {LaunchContext} context
+ * @param {boolean} yes
+ * @param {AbortSignal} signal
+ * @returns {import('./apt.mjs').Consent}
+ */
+function consent({ stdin, stderr }, yes, signal) {
+  const ask = stdin === undefined ? undefined : terminalQuestion({ stdin, stderr, signal });
+  return ask === undefined ? { yes } : { yes, ask };
 }
 
 /**

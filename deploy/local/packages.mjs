@@ -85,7 +85,7 @@ export function npmEnvironment(env = process.env) {
   /** @type {NodeJS.ProcessEnv} */
   const inner = {};
   for (const [name, value] of Object.entries(env)) {
-    if (/^npm_(package|lifecycle|config_(once|json|gpu|nats_port|redis_port|loglevel|omit)$)/.test(name))
+    if (/^npm_(package|lifecycle|config_(once|json|gpu|yes|nats_port|redis_port|loglevel|omit)$)/.test(name))
       continue;
     inner[name] = value;
   }

@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { terminalQuestion } from './ask.mjs';
 import { interruptedExitCode, reportEarlyEnd } from './exit-code.mjs';
 import { Interrupted } from './fault.mjs';
 import { startGuard } from './guard-client.mjs';
@@ -23,11 +24,12 @@ const lingerMs = 15_000;
 const graceMs = 5_000;
 
 /**
+ * `--yes` is ours: install missing servers without a question. All other arguments are mocha's.
  * @param {{ root?: string, argv: readonly string[], env: NodeJS.ProcessEnv, stdout: NodeJS.WriteStream,
- *   stderr: NodeJS.WriteStream }} context
+ *   stderr: NodeJS.WriteStream, stdin?: NodeJS.ReadStream }} context
  * @returns {Promise<number>} exit code
  */
-export async function runTests({ root = repositoryRoot, argv, env, stdout, stderr }) {
+export async function runTests({ root = repositoryRoot, argv, env, stdout, stderr, stdin }) {
   for (const stream of [stdout, stderr]) stream.on('error', () => {}); // the reader may go first
   const progress = createProgress(stderr);
   const signals = watchStopSignals({ onStop: (reason) => progress.line(`Ending (${reason})`), env });
@@ -35,7 +37,10 @@ export async function runTests({ root = repositoryRoot, argv, env, stdout, stder
   const guard = startGuard({ runId });
   const folder = mkdtempSync(join(tmpdir(), 'troupe-tests-'));
   try {
+    const ask = stdin === undefined ? undefined : terminalQuestion({ stdin, stderr, signal: signals.stop });
     const servers = await ensureSetUp(root, {
+      yes: argv.includes('--yes') || env.npm_config_yes === 'true',
+      ...(ask === undefined ? {} : { ask }),
       guard,
       progress,
       signal: signals.stop,
@@ -52,7 +57,7 @@ export async function runTests({ root = repositoryRoot, argv, env, stdout, stder
     };
     const args = mochaArguments(
       JSON.parse(readFileSync(join(root, '.mocharc.json'), 'utf8')),
-      argv,
+      argv.filter((argument) => argument !== '--yes'),
       outcomesPath,
     );
     const end = await runMocha({ root, args, env: mochaEnv, outcomesPath, guard, signals });

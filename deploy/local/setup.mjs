@@ -5,15 +5,17 @@
  */
 import { join } from 'node:path';
 import { installByApt } from './apt.mjs';
+import { installByBrew } from './brew.mjs';
 import { ensureBuilt } from './build.mjs';
 import { ensureCudaProvider } from './cuda-provider.mjs';
-import { SetupFault } from './fault.mjs';
 import { waitForLock } from './lock.mjs';
+import { missingServers } from './missing-servers.mjs';
 import { ensurePackages } from './packages.mjs';
-import { findServer, minServerVersions, searchFolders, serverUrlVariables } from './servers.mjs';
+import { findServer, searchFolders } from './servers.mjs';
 
 /**
- * @typedef {import('./tool.mjs').ToolContext & { progress: import('./progress.mjs').Progress }} SetupContext
+ * @typedef {import('./tool.mjs').ToolContext & { progress: import('./progress.mjs').Progress }
+ *   & import('./apt.mjs').Consent} SetupContext
  * @typedef {import('./servers.mjs').ServerName} ServerName
  * @typedef {Partial<Record<ServerName, import('./servers.mjs').Server>>} Servers
  */
@@ -54,8 +56,8 @@ async function takeSetupLock(root, { progress, signal }) {
 /**
  * Finds the servers, or installs those that are missing.
  * @param {readonly ServerName[]} needs
- * @param {SetupContext & { path?: string, aptFolders?: readonly string[], isRoot?: boolean, policyPath?: string }} context
- *   `path`: in place of the PATH; `aptFolders`: where apt-get puts servers
+ * @param {SetupContext & import('./apt.mjs').AptContext & { path?: string, platform?: string,
+ *   brewFolders?: readonly string[] }} context `path`: in place of the PATH
  * @returns {Promise<Servers>}
  */
 export async function ensureServers(needs, context) {
@@ -64,58 +66,23 @@ export async function ensureServers(needs, context) {
   const servers = {};
   /** @type {Map<ServerName, import('./servers.mjs').Server | undefined>} */
   const missing = new Map();
-  for (const name of needs) {
-    const { found, tooOld } = await findServer(name, folders, context);
-    if (found === undefined) missing.set(name, tooOld);
-    else servers[name] = found;
-  }
+  /** @param {readonly ServerName[]} names @param {readonly string[]} where */
+  const look = async (names, where) => {
+    for (const name of names) {
+      const { found, tooOld } = await findServer(name, where, context);
+      if (found === undefined) missing.set(name, tooOld);
+      else {
+        servers[name] = found;
+        missing.delete(name);
+      }
+    }
+  };
+  await look(needs, folders);
   if (missing.size === 0) return servers;
 
-  const outcome = await installByApt([...missing.keys()], folders, context);
-  if (outcome.outcome !== 'installed') throw missingServers(missing, outcome);
-  for (const name of missing.keys()) {
-    const { found, tooOld } = await findServer(
-      name,
-      [...folders, ...(context.aptFolders ?? ['/usr/sbin', '/usr/bin'])],
-      context,
-    );
-    if (found === undefined) missing.set(name, tooOld);
-    else {
-      servers[name] = found;
-      missing.delete(name);
-    }
-  }
+  const install = (context.platform ?? process.platform) === 'darwin' ? installByBrew : installByApt;
+  const outcome = await install([...missing.keys()], folders, context);
+  if (outcome.outcome === 'installed') await look([...missing.keys()], [...folders, ...outcome.folders]);
   if (missing.size > 0) throw missingServers(missing, outcome);
   return servers;
-}
-
-/**
- * The one line that says what is missing and how to get it.
- * @param {ReadonlyMap<ServerName, import('./servers.mjs').Server | undefined>} missing
- * @param {import('./apt.mjs').InstallOutcome} outcome
- */
-function missingServers(missing, outcome) {
-  const names = [...missing.keys()];
-  const what = names
-    .map((name) => {
-      const old = missing.get(name);
-      const need = `${minServerVersions[name]} or newer`;
-      return old === undefined ? `${name} (${need})` : `${name} (${need}; ${old.path} is ${old.version})`;
-    })
-    .join(' and ');
-  const own = `${names.map((name) => serverUrlVariables[name]).join(' and ')} to ${names.length > 1 ? 'servers' : 'a server'} of your own`;
-  if (outcome.outcome === 'failed') {
-    return new SetupFault(
-      `${what} missing, and apt-get could not install: ${outcome.reason}; install by hand, or set ${own}`,
-      { detail: outcome.detail },
-    );
-  }
-  if (outcome.outcome === 'installed') {
-    return new SetupFault(
-      `${what} missing: this system's packages are too old; put a newer release on the PATH, or set ${own}`,
-    );
-  }
-  return new SetupFault(
-    `${what} missing, and there is no right to install here: run \`sudo apt-get install ${names.join(' ')}\`, or set ${own}`,
-  );
 }

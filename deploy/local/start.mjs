@@ -11,6 +11,7 @@ import('./launch.mjs')
     launch({
       argv: process.argv.slice(2),
       env: process.env,
+      stdin: process.stdin,
       stdout: process.stdout,
       stderr: process.stderr,
     }),

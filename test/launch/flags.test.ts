@@ -4,7 +4,15 @@ import { nodeVersionFault } from '../../deploy/local/node-version.mjs';
 
 const run = (options: object) => ({
   kind: 'run',
-  options: { once: false, json: false, gpu: false, natsPort: undefined, redisPort: undefined, ...options },
+  options: {
+    once: false,
+    json: false,
+    gpu: false,
+    yes: false,
+    natsPort: undefined,
+    redisPort: undefined,
+    ...options,
+  },
 });
 
 describe('flags of npm start', () => {
@@ -12,6 +20,7 @@ describe('flags of npm start', () => {
     ['none', [], {}, {}],
     ['--once and --json', ['--once', '--json'], {}, { once: true, json: true }],
     ['--gpu', ['--gpu'], {}, { gpu: true }],
+    ['--yes', ['--yes'], {}, { yes: true }],
     ['--gpu where npm took it', [], { npm_config_gpu: 'true' }, { gpu: true }],
     [
       'ports, apart and with =',

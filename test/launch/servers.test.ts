@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { parseCandidate } from '../../deploy/local/apt.mjs';
 import { SetupFault } from '../../deploy/local/fault.mjs';
 import { natsConfig } from '../../deploy/local/nats-process.mjs';
 import { findServer, isAtLeast, parseServerVersion, searchFolders } from '../../deploy/local/servers.mjs';
@@ -36,6 +37,7 @@ describe('finding the servers', () => {
   const tools = (...names: string[]) => {
     for (const name of names) symlinkSync(`/bin/${name}`, join(bin, name));
   };
+  const onLinux = () => ({ ...quietContext(), path: bin, platform: 'linux' });
   const faultOf = async (work: Promise<unknown>) => {
     try {
       await work;
@@ -76,21 +78,176 @@ describe('finding the servers', () => {
 
   it('a PATH that hides both, and no right to install, gets the one line that says what to do', async () => {
     const fault = await faultOf(
-      ensureServers(['nats-server', 'redis-server'], { ...quietContext(), path: bin, isRoot: false }),
+      ensureServers(['nats-server', 'redis-server'], { ...onLinux(), isRoot: false }),
     );
+    const what = 'nats-server (2.9.10 or newer) and redis-server (7.0.0 or newer) missing';
+    const own = 'or set NATS_URL and REDIS_URL to servers of your own';
     expect(fault.message).to.equal(
-      'nats-server (2.9.10 or newer) and redis-server (7.0.0 or newer) missing, and there is no right to install ' +
-        'here: run `sudo apt-get install nats-server redis-server`, or set NATS_URL and REDIS_URL to servers of your own',
+      `${what}, and there is no apt-get here: install them by your system's packages, ${own}`,
     );
     expect(fault.detail).to.equal(undefined);
+    program('apt-get', 'exit 99');
+    const without = await faultOf(
+      ensureServers(['nats-server', 'redis-server'], { ...onLinux(), isRoot: false }),
+    );
+    expect(without.message).to.equal(
+      `${what}, and there is no right to install here: run \`sudo apt-get install nats-server redis-server\`, ${own}`,
+    );
   });
 
-  it('a sudo that would ask for a password counts as no right', async () => {
+  it('without a terminal and without --yes, sudo is not even tried', async () => {
+    program('apt-get', 'exit 99');
+    program('sudo', `: > ${folder}/sudo`);
+    const fault = await faultOf(ensureServers(['nats-server'], { ...onLinux(), isRoot: false }));
+    expect(fault.message).to.equal(
+      'nats-server (2.9.10 or newer) missing, and nobody is here to be asked: run `sudo apt-get install ' +
+        'nats-server`, start with --yes, or set NATS_URL to a server of your own',
+    );
+    expect(existsSync(join(folder, 'sudo'))).to.equal(false);
+  });
+
+  it('on a terminal the user is asked first, and a no is a no', async () => {
+    program('apt-get', 'exit 99');
+    program('sudo', `: > ${folder}/sudo`);
+    const questions: string[] = [];
+    const ask = async (question: string) => {
+      questions.push(question);
+      return false;
+    };
+    const fault = await faultOf(
+      ensureServers(['nats-server', 'redis-server'], { ...onLinux(), isRoot: false, ask }),
+    );
+    expect(questions).to.deep.equal(['Install nats-server and redis-server by sudo apt-get?']);
+    expect(fault.message).to.include('missing: run `sudo apt-get install nats-server redis-server` yourself');
+    expect(existsSync(join(folder, 'sudo'))).to.equal(false);
+  });
+
+  it('after a yes, sudo asks for its password on the terminal, once', async () => {
+    tools('chmod', 'rm', 'env');
+    // Knows the user only once it has asked him.
+    program(
+      'sudo',
+      `printf "%s\\n" "$1" >> ${folder}/sudo
+[ "$1" = -v ] && : > ${folder}/known && exit 0
+[ -e ${folder}/known ] || exit 1
+shift; exec "$@"`,
+    );
+    program('apt-get', `echo "$@" >> ${folder}/asked; exit 0`);
+    const fault = await faultOf(
+      ensureServers(['nats-server'], {
+        ...onLinux(),
+        isRoot: false,
+        aptFolders: [],
+        policyPath: join(folder, 'policy-rc.d'),
+        ask: async () => true,
+      }),
+    );
+    expect(fault.message).to.include("this system's packages are too old");
+    expect(readFileSync(join(folder, 'sudo'), 'utf8')).to.match(/^-n\n-v\n-n\n/);
+    expect(readFileSync(join(folder, 'asked'), 'utf8')).to.include('install -y');
+  });
+
+  const policy = (name: string, candidate: string) =>
+    `${name}:\n  Installed: (none)\n  Candidate: ${candidate}\n  Version table:\n     ${candidate} 500`;
+
+  it('a package that is too old, or that does not exist, is named before anything is installed', async () => {
+    program('apt-get', `echo "$@" >> ${folder}/asked; exit 0`);
+    program(
+      'apt-cache',
+      `[ "$1" = policy ] || exit 9; echo '${policy('nats-server', '2.9.10-1+b5')}
+${policy('redis-server', '5:6.0.16-1ubuntu1')}'`,
+    );
+    const fault = await faultOf(
+      ensureServers(['nats-server', 'redis-server'], { ...onLinux(), isRoot: true }),
+    );
+    expect(fault.message).to.equal(
+      "this system's package redis-server is 6.0.16, and Troupe needs 7.0.0 or newer; newer: Redis' own apt " +
+        'repository, https://packages.redis.io; install from there, or set REDIS_URL to a server of your own',
+    );
+    expect(existsSync(join(folder, 'asked'))).to.equal(false);
+
+    // Only the lists are fetched: without them there is no telling.
+    program('apt-cache', `echo '${policy('nats-server', '(none)')}'`);
+    const none = await faultOf(ensureServers(['nats-server'], { ...onLinux(), isRoot: true }));
+    expect(none.message).to.equal(
+      'this system has no package nats-server; newer: https://github.com/nats-io/nats-server/releases; install from ' +
+        'there, or set NATS_URL to a server of your own',
+    );
+    expect(readFileSync(join(folder, 'asked'), 'utf8')).to.match(/^update [^\n]*\n$/);
+  });
+
+  it('reads the candidate of a package without its epoch and revision', () => {
+    const output = `${policy('nats-server', '2.10.7-1')}\n${policy('redis-server', '5:7.0.15-1~deb12u5')}`;
+    expect(parseCandidate('redis-server', output)).to.equal('7.0.15');
+    expect(parseCandidate('nats-server', output)).to.equal('2.10.7');
+    expect(parseCandidate('redis', output)).to.equal(undefined);
+  });
+
+  it('a service that was there before an upgrade stays as it was; one that the install has brought is not left', async () => {
+    tools('chmod', 'rm', 'cat', 'sh');
+    const systemd = join(folder, 'systemd');
+    mkdirSync(systemd);
+    // redis-server is a service of the user's already.
+    program(
+      'systemctl',
+      `[ "$1" = cat ] && { [ "$2" = redis-server ]; exit $?; }; echo "$@" >> ${folder}/systemctl`,
+    );
+    const policyPath = join(folder, 'policy-rc.d');
+    program(
+      'apt-get',
+      `for unit in nats-server redis-server; do ${policyPath} $unit restart; echo "$unit $?" >> ${folder}/policy; done`,
+    );
+    await faultOf(
+      ensureServers(['nats-server', 'redis-server'], {
+        ...onLinux(),
+        isRoot: true,
+        aptFolders: [],
+        policyPath,
+        systemdPath: systemd,
+      }),
+    );
+    expect(readFileSync(join(folder, 'policy'), 'utf8')).to.equal('nats-server 101\nredis-server 0\n');
+    expect(readFileSync(join(folder, 'systemctl'), 'utf8')).to.equal('disable --now nats-server\n');
+    expect(existsSync(policyPath)).to.equal(false);
+  });
+
+  describe('on macOS', () => {
+    const onMac = () => ({ ...quietContext(), path: bin, platform: 'darwin', brewFolders: [] });
+
+    it('Homebrew installs what is missing, by its names of the formulas, and nothing is started', async () => {
+      program('apt-get', `: > ${folder}/apt`);
+      tools('cat', 'chmod');
+      program(
+        'brew',
+        `echo "$@" >> ${folder}/brew
+for name in nats-server redis-server; do
+  printf '#!/bin/sh\necho nats-server: v2.11.0; echo Redis server v=8.0.1\n' > ${bin}/$name; chmod 755 ${bin}/$name
+done`,
+      );
+      const servers = await ensureServers(['nats-server', 'redis-server'], onMac());
+      expect(servers['redis-server']?.version).to.equal('8.0.1');
+      expect(readFileSync(join(folder, 'brew'), 'utf8')).to.equal('install nats-server redis\n');
+      expect(existsSync(join(folder, 'apt'))).to.equal(false);
+    });
+
+    it('without Homebrew, or where it fails, one line says what to do', async () => {
+      const without = await faultOf(ensureServers(['redis-server'], onMac()));
+      expect(without.message).to.equal(
+        'redis-server (7.0.0 or newer) missing, and there is no Homebrew (https://brew.sh): install it and run ' +
+          '`brew install redis`, or set REDIS_URL to a server of your own',
+      );
+      program('brew', "echo 'Error: No available formula with the name redis'; exit 1");
+      const failed = await faultOf(ensureServers(['redis-server'], onMac()));
+      expect(failed.message).to.include('and Homebrew could not install: No available formula with the name');
+    });
+  });
+
+  it('--yes: a sudo that would ask for a password counts as no right', async () => {
     program('redis-server', 'echo "Redis server v=7.2.1 sha=0"');
     program('apt-get', 'exit 99');
     program('sudo', '[ "$1" = -n ] || exit 9; echo sudo: a password is required >&2; exit 1');
     const fault = await faultOf(
-      ensureServers(['nats-server', 'redis-server'], { ...quietContext(), path: bin, isRoot: false }),
+      ensureServers(['nats-server', 'redis-server'], { ...onLinux(), isRoot: false, yes: true }),
     );
     expect(fault.message).to.equal(
       'nats-server (2.9.10 or newer) missing, and there is no right to install here: run ' +
@@ -100,9 +257,7 @@ describe('finding the servers', () => {
 
   it('one that is too old is named with its version', async () => {
     program('nats-server', 'echo nats-server: v2.2.0');
-    const fault = await faultOf(
-      ensureServers(['nats-server'], { ...quietContext(), path: bin, isRoot: false }),
-    );
+    const fault = await faultOf(ensureServers(['nats-server'], { ...onLinux(), isRoot: false }));
     expect(fault.message).to.include(`nats-server (2.9.10 or newer; ${bin}/nats-server is 2.2.0) missing`);
   });
 
@@ -122,8 +277,7 @@ echo nats-server: v2.9.10' > ${installed}/nats-server; chmod 755 ${installed}/na
     );
     mkdirSync(installed);
     const servers = await ensureServers(['nats-server'], {
-      ...quietContext(),
-      path: bin,
+      ...onLinux(),
       aptFolders: [installed],
       isRoot: true,
       policyPath: policy,
@@ -147,8 +301,7 @@ echo nats-server: v2.9.10' > ${installed}/nats-server; chmod 755 ${installed}/na
     program('apt-get', 'exit 0');
     await faultOf(
       ensureServers(['nats-server'], {
-        ...quietContext(),
-        path: bin,
+        ...onLinux(),
         aptFolders: [],
         isRoot: true,
         policyPath: policy,
@@ -164,9 +317,7 @@ echo nats-server: v2.9.10' > ${installed}/nats-server; chmod 755 ${installed}/na
       "echo 'Reading lists'; echo 'E: Failed to fetch it: Temporary failure resolving'; exit 100",
     );
     const policyPath = join(folder, 'policy-rc.d');
-    const fault = await faultOf(
-      ensureServers(['redis-server'], { ...quietContext(), path: bin, isRoot: true, policyPath }),
-    );
+    const fault = await faultOf(ensureServers(['redis-server'], { ...onLinux(), isRoot: true, policyPath }));
     expect(fault.message).to.equal(
       'redis-server (7.0.0 or newer) missing, and apt-get could not install: Failed to fetch it: Temporary failure ' +
         'resolving; install by hand, or set REDIS_URL to a server of your own',
@@ -175,21 +326,21 @@ echo nats-server: v2.9.10' > ${installed}/nats-server; chmod 755 ${installed}/na
     expect(existsSync(policyPath)).to.equal(false);
   });
 
-  it('by sudo, apt-get runs without a question and with its settings on the command line', async () => {
+  it('--yes: by sudo, apt-get runs without a question and with its settings on the command line', async () => {
     tools('chmod', 'rm', 'env');
     program('sudo', `[ "$1" = -n ] || exit 9; shift; echo "$@" >> ${folder}/sudo; exec "$@"`);
     program('apt-get', `echo "$DEBIAN_FRONTEND" >> ${folder}/frontend; exit 0`);
     const policyPath = join(folder, 'policy-rc.d');
     const fault = await faultOf(
       ensureServers(['nats-server'], {
-        ...quietContext(),
-        path: bin,
+        ...onLinux(),
         aptFolders: [],
         isRoot: false,
+        yes: true,
         policyPath,
       }),
     );
-    expect(fault.message).to.include("this system's packages are too old");
+    expect(fault.message).to.include("this system's packages are too old; newer: https://github.com/nats-io");
     expect(readFileSync(join(folder, 'frontend'), 'utf8')).to.equal('noninteractive\n');
     expect(readFileSync(join(folder, 'sudo'), 'utf8')).to.include('env DEBIAN_FRONTEND=noninteractive');
   });
