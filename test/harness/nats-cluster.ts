@@ -11,6 +11,8 @@ export interface NatsCluster {
   readonly servers: readonly NatsServer[];
   /** Addresses of all servers, separated by commas. */
   readonly url: string;
+  /** The first server under the addresses of all: what `startCluster` takes. */
+  readonly entry: NatsServer;
   /** The server of this name (`n1`, `n2`, …), as stream information tells leaders and replicas. */
   server(name: string): NatsServer;
   /** Ends all for good. Idempotent. */
@@ -67,9 +69,11 @@ cluster { name: ${clusterName}, listen: "127.0.0.1:${port}", routes: [${routes}]
     await stop();
     throw thrown;
   }
+  const url = servers.map((server) => server.url).join(',');
   return {
     servers,
-    url: servers.map((server) => server.url).join(','),
+    url,
+    entry: Object.create(servers[0] as NatsServer, { url: { value: url } }) as NatsServer,
     server(name) {
       const server = servers[Number(name.slice(1)) - 1];
       if (server === undefined) throw new Error(`no server is called ${name}`);

@@ -34,6 +34,7 @@ import {
   createRedisRegistryStore,
   type RedisConnection,
 } from '@troupe/shared/redis';
+import { startLaneGuard } from './control/lane-guard.js';
 import { createLeaderLease, type LeaderLease } from './control/leader-lease.js';
 import { createReconcileLoop, type ReconcileLoop } from './control/reconcile-loop.js';
 import { startReplicaKeeper } from './control/replica-keeper.js';
@@ -273,14 +274,16 @@ class CoordinatorProcess implements Coordinator {
       isLeader: () => lease.epoch() !== undefined,
       log,
     });
-    const stopReplicas = startReplicaKeeper({ link, isLeader: () => lease.epoch() !== undefined, log });
+    const isLeader = () => lease.epoch() !== undefined;
+    const stopReplicas = startReplicaKeeper({ link, isLeader, log });
+    const stopGuard = startLaneGuard({ link, owner: name, isLeader, log });
     this.#steps.push(async () => {
       stopEvents();
-      const replicasLeft = stopReplicas();
+      const upkeepLeft = [stopReplicas(), stopGuard()];
       await stopStrikes();
       await lease.close();
       this.#endLoop();
-      await Promise.all([...this.#ending, replicasLeft]);
+      await Promise.all([...this.#ending, ...upkeepLeft]);
     });
     lease.start();
   }

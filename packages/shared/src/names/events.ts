@@ -29,6 +29,8 @@ export const EventKind = {
   RolloutAborted: 'rollout.aborted',
   RolloutPromoted: 'rollout.promoted',
   RolloutRolledBack: 'rollout.rolled_back',
+  /** A model's queue was declared anew: what waits in it is published again by those who await an answer. */
+  QueueReset: 'queue.reset',
   RequestStrike: 'request.strike',
   RequestDead: 'request.dead',
   /** An admin sent a dead letter once more, or threw it away. */

@@ -8,6 +8,7 @@ export { createDemandSender, type DemandSender, modelsWithQueuedWork, watchDeman
 export { publishEvent, recentEvents, watchEvents } from './events.js';
 export { sendHostCommand, serveHostCommands } from './host-rpc.js';
 export { answerIngress, type IngressRequest, serveIngress } from './ingress-door.js';
+export { redeclareLane, watchLaneLeaders } from './lane-leaders.js';
 export { connectNats, type NatsLink, type NatsOptions } from './nats-link.js';
 export {
   type AnswerAddress,

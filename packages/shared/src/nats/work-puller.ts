@@ -5,7 +5,8 @@
  * Invariants
  * P1  Messages asked for and not yet arrived never exceed the free slots at the time of asking, nor `pullWindow`.
  * P2  A runner with free slots always has a pull outstanding, or is about to have one.
- * P3  Pulls of before a reconnect, or of a server that fell silent for three heartbeats, count as lost.
+ * P3  Pulls of before a reconnect, or of a server that fell silent for three heartbeats, or on a queue that was declared
+ *     anew, count as lost.
  * P4  An ack goes out only after its answer, in the same turn and so on the same connection, and never to a server
  *     process other than the one that delivered the message: its sequences may mean other messages there.
  * P5  stop() resolves when the server has confirmed that nothing more will come; what arrives until then is handed
@@ -14,8 +15,10 @@
 import { createInbox, type Msg, type Subscription } from 'nats';
 import { defaults } from '../config/defaults.js';
 import type { TroupeError } from '../errors/troupe-error.js';
+import { EventKind } from '../names/events.js';
 import type { WireMessage } from '../protocol/infer-message.js';
 import { buildAckSubject, createAckSubjectReader, type MessageRef } from './ack-subject.js';
+import { watchEvents } from './events.js';
 import { createFramePublisher } from './frames.js';
 import type { NatsLink } from './nats-link.js';
 import { createServerClock } from './server-clock.js';
@@ -144,7 +147,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
 
   function pullNow(): void {
     wakeScheduled = false;
-    if (stopped !== undefined || !started || declaring || !link.isConnected()) return;
+    if (stopped !== undefined || !started || !link.isConnected()) return;
     const lane = lanes.find((one) => one.remaining === 0);
     if (lane === undefined) return;
     const asked = outstanding();
@@ -248,14 +251,14 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
 
   /** Notices pulls that died silently, for example with the stream's leader (P3). */
   function watch(): void {
-    if (!link.isConnected() || declaring) return;
+    if (!link.isConnected()) return;
     const now = performance.now();
     for (const lane of lanes) if (lane.endsAtMs < now) lane.remaining = 0;
-    if (outstanding() > 0 && now - heardAtMs > 3 * heartbeatMs) {
+    if (!declaring && outstanding() > 0 && now - heardAtMs > 3 * heartbeatMs) {
       forgetPulls();
       declare();
-      return;
     }
+    // Also while it declares: in a cluster of servers the consumer may have a leader before declarations have one.
     wake();
   }
 
@@ -287,10 +290,18 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
           callback: (error, msg) => receive(lane, error, msg),
         });
       }
-      stopWatching = link.onReconnect(() => {
+      const startAgain = () => {
         forgetPulls();
         declare();
+      };
+      const stopReconnects = link.onReconnect(startAgain);
+      const stopResets = watchEvents(link, [EventKind.QueueReset], ({ data }) => {
+        if (data.model === model) startAgain();
       });
+      stopWatching = () => {
+        stopReconnects();
+        stopResets();
+      };
       watchdog = setInterval(watch, heartbeatMs / 2);
       declare();
     },

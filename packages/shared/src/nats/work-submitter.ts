@@ -4,8 +4,9 @@
  *
  * Invariants
  * S1  Every submit settles exactly once: by an answer, a refusal, its deadline, its signal, or close().
- * S2  A request is published again, under the same request id, after every reconnect and whenever no PubAck came
- *     within `pubAckWaitMs`, until it settles: a PubAck of a broker that lost its memory is worth nothing.
+ * S2  A request is published again, under the same request id, after every reconnect, when its queue was declared anew,
+ *     and whenever no PubAck came within `pubAckWaitMs`, until it settles: a PubAck of a broker that lost its memory is
+ *     worth nothing.
  * S3  When a runner of its version has died, a request that is still unanswered a moment later is published again,
  *     once: what was in the dead process's socket would wait for `ack_wait`. What its host gave back is left out: the
  *     event names it. A request that was published more than once is cancelled when its answer came.
@@ -125,13 +126,19 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
       schedule(request, Math.min(afterDeathMs, request.repeatAt - performance.now()));
     }
   });
-  const stopWatching = link.onReconnect(() => {
-    for (const request of open.values()) {
-      // Sequences of before a reconnect may be other requests' by now.
-      request.streamSequences = [];
-      if (!request.lingering) publish(request);
-    }
+  const resets = watchEvents(link, [EventKind.QueueReset], ({ data }) => {
+    for (const request of open.values()) if (request.work.model === data.model) startAgain(request);
   });
+  const stopWatching = link.onReconnect(() => {
+    for (const request of open.values()) startAgain(request);
+  });
+
+  /** Publishes what a broker has forgotten. */
+  function startAgain(request: OpenRequest): void {
+    // Sequences of before may be other requests' by now.
+    request.streamSequences = [];
+    if (!request.lingering) publish(request);
+  }
 
   /** The other copies of an answered request, queued or held, are of no use any more. */
   function withdrawRepeats(request: OpenRequest): void {
@@ -358,6 +365,7 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
       if (closed) return;
       closed = true;
       deaths();
+      resets();
       stopWatching();
       for (const request of open.values()) {
         // Nobody awaits the answer any more; one that goes to somebody else's inbox is still awaited there.

@@ -11,6 +11,7 @@ import {
   nakOnBehalf,
   publishEvent,
   queuedByVersion,
+  redeclareLane,
   serveCancels,
   subscribeCancels,
   type WorkMessage,
@@ -292,6 +293,25 @@ describe('the work lane', () => {
     await waitUntil('nothing is left', async () => (await queuedByVersion(clientLink, 'echo')).size === 0, {
       timeoutMs: limits.ackWaitMs / 2,
     });
+  });
+
+  it('publishes again what waited in a queue that was declared anew, and its runners go on at once (S2, P3)', async () => {
+    await declareWorkConsumer(runnerLink, 'echo', 1, limits);
+    const open = ask('waiting');
+    await waitUntil('it waits', async () => (await queuedByVersion(clientLink, 'echo')).get(1) === 1);
+    await redeclareLane(runnerLink, 'echo');
+    expect(await workQueueCounts(clientLink, 'echo', 1)).to.include({ messages: 0 });
+    const lane = echo();
+    await waitUntil('its runner is there', () => lane.puller.lastPullAgoMs() === 0);
+    expect(lane.taken).to.deep.equal([]);
+    publishEvent(runnerLink, {
+      kind: EventKind.QueueReset,
+      source: 'coordinator/c',
+      text: 'declared anew',
+      data: { model: 'echo' },
+    });
+    expect(decoder.decode((await open)?.payload)).to.equal('waiting');
+    expect((await ask('after'))?.payload).to.not.equal(undefined);
   });
 
   it('does not publish again for the death of another version', async () => {
