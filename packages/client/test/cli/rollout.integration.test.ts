@@ -66,8 +66,16 @@ describe('the command line about rollouts', () => {
   async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
     let [out, err] = ['', ''];
     const code = await runCli([...args, '--nats', cluster.url], {
-      stdout: { write: (text) => void (out += text) },
-      stderr: { write: (text) => void (err += text) },
+      stdout: {
+        write: (text) => {
+          out += text;
+        },
+      },
+      stderr: {
+        write: (text) => {
+          err += text;
+        },
+      },
       signal: new AbortController().signal,
     });
     return { code, out, err };
