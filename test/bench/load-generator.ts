@@ -5,6 +5,7 @@
 import { type BenchModel, readRows } from './bench-model.js';
 import { serveCalls } from './child.js';
 import { type Door, type LoadOrder, runClosedLoop } from './closed-loop.js';
+import { openBareDoor } from './doors/bare-door.js';
 import { openHttpDoor } from './doors/http-door.js';
 import { openNatsDoor } from './doors/nats-door.js';
 import { openSdkDoor } from './doors/sdk-door.js';
@@ -12,6 +13,7 @@ import { openSdkDoor } from './doors/sdk-door.js';
 /** Where a contestant is asked. */
 export type Address =
   | { readonly kind: 'http'; readonly port: number }
+  | { readonly kind: 'bare-nats' | 'bare-jetstream'; readonly url: string }
   | { readonly kind: 'sdk' | 'nats' | 'nats-json'; readonly natsUrl: string; readonly namespace: string };
 
 export interface LoadCall extends LoadOrder {
@@ -46,17 +48,26 @@ function rowsOf(model: BenchModel) {
 
 const doors = new Map<string, Promise<Door>>();
 
+const openDoor: OpenDoor = (address, ...rest) => {
+  switch (address.kind) {
+    case 'http':
+      return openHttpDoor(address, ...rest);
+    case 'sdk':
+      return openSdkDoor(address, ...rest);
+    case 'nats':
+    case 'nats-json':
+      return openNatsDoor(address, ...rest);
+    case 'bare-nats':
+    case 'bare-jetstream':
+      return openBareDoor(address, ...rest);
+  }
+};
+
 function doorTo({ address, model, servedAs, inFlight }: LoadCall): Promise<Door> {
   const key = JSON.stringify([address, servedAs, inFlight]);
   let door = doors.get(key);
   if (door === undefined) {
-    const { inputs } = rowsOf(model);
-    door =
-      address.kind === 'http'
-        ? openHttpDoor(address, model, servedAs, inputs, inFlight)
-        : address.kind === 'sdk'
-          ? openSdkDoor(address, model, servedAs, inputs, inFlight)
-          : openNatsDoor(address, model, servedAs, inputs, inFlight);
+    door = openDoor(address, model, servedAs, rowsOf(model).inputs, inFlight);
     doors.set(key, door);
   }
   return door;

@@ -7,6 +7,7 @@ import { type ModelName, modelNames } from './bench-model.js';
 import { describeMachine, type Machine } from './machine.js';
 import type { SuiteOutcome, Table } from './outcome.js';
 import { batching } from './suites/batching.js';
+import { broker } from './suites/broker.js';
 import { limit } from './suites/limit.js';
 import { peers } from './suites/peers.js';
 import { quick } from './suites/quick.js';
@@ -14,7 +15,7 @@ import { intraOpThreads, type Suite, type SuiteContext } from './suites/suite.js
 import { wire } from './suites/wire.js';
 
 /** In the order in which `all` runs them; `quick` is no part of it. */
-export const suites: readonly Suite[] = [peers, limit, batching, wire];
+export const suites: readonly Suite[] = [peers, limit, batching, wire, broker];
 const known = new Map([...suites, quick].map((suite) => [suite.name, suite]));
 
 /** What `--json` writes. */

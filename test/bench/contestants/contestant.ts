@@ -12,6 +12,8 @@ export interface Stage {
   readonly progress: Progress;
   /** The cluster of the Troupe contestants, started when first asked for. */
   cluster(): Promise<BenchCluster>;
+  /** Ended with the stage, the newest first. */
+  own<T extends { stop(): Promise<unknown> }>(thing: T): T;
 }
 
 export interface Contestant {

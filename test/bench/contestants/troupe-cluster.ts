@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import type { TroupeClient } from '@troupe/client';
 import { startCluster, type TestCluster } from '../../harness/cluster.js';
+import type { NatsServer } from '../../harness/nats-server.js';
 import type { BenchModel } from '../bench-model.js';
 
 export interface ServedModel {
@@ -30,8 +31,11 @@ function devicesFor(intraOpThreads: number): string {
   return Array.from({ length: shares }, (_, index) => `cpu:${index}`).join(',');
 }
 
-export async function startBenchCluster(intraOpThreads: number): Promise<BenchCluster> {
-  const cluster = await startCluster({ devices: devicesFor(intraOpThreads) });
+export async function startBenchCluster(intraOpThreads: number, nats?: NatsServer): Promise<BenchCluster> {
+  const cluster = await startCluster({
+    devices: devicesFor(intraOpThreads),
+    ...(nats === undefined ? {} : { nats }),
+  });
   const client: TroupeClient = await cluster.connect();
   const served = new Map<string, Promise<string>>();
   async function register({ model, name = model.name, ...batching }: ServedModel): Promise<string> {

@@ -7,7 +7,7 @@ import { createSubjects, encodeInferRequest, Header } from '@troupe/shared';
 import { connect, headers, type Msg } from 'nats';
 import type { Address, OpenDoor } from '../load-generator.js';
 
-export const openNatsDoor: OpenDoor<Extract<Address, { natsUrl: string }>> = async (
+export const openNatsDoor: OpenDoor<Extract<Address, { namespace: string }>> = async (
   { kind, natsUrl, namespace },
   model,
   servedAs,

@@ -2,7 +2,7 @@
 import { connect, tensor } from '@troupe/client';
 import type { Address, OpenDoor } from '../load-generator.js';
 
-export const openSdkDoor: OpenDoor<Extract<Address, { natsUrl: string }>> = async (
+export const openSdkDoor: OpenDoor<Extract<Address, { namespace: string }>> = async (
   { natsUrl, namespace },
   model,
   servedAs,

@@ -32,8 +32,6 @@ export interface OpenStage extends Stage {
   readonly folder: string;
   /** Starts a contestant; ended with the stage. */
   start(contestant: Contestant): Promise<RunningContestant>;
-  /** Owned by the stage from then on. */
-  own<T extends { stop(): Promise<unknown> }>(thing: T): T;
 }
 
 /** Lays the models down, runs the work, and ends everything that it has started. */
