@@ -9,6 +9,7 @@ import { type ClusterFlags, type ClusterSettings, resolveClusterSettings } from 
 import { UsageError } from './exit-code.js';
 import { formatTable, plainWidth, showControls } from './format-table.js';
 import { formatJsonText } from './json-text.js';
+import { createProgressBar, noProgress, type ProgressBar } from './progress-bar.js';
 import { readAll, readSource } from './read-source.js';
 
 /** A stream as the command line writes to it. */
@@ -53,6 +54,8 @@ export interface CommandContext {
   print(value: unknown, text: () => string): void;
   /** Something on the way, for people only, on standard error. */
   progress(text: string): void;
+  /** What goes on meanwhile, for people only, on standard error. */
+  progressBar(): ProgressBar;
   table(
     headings: readonly string[],
     rows: readonly (readonly string[])[],
@@ -101,6 +104,7 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
     progress(text) {
       if (!json) stderr.write(`${showControls(text)}\n`);
     },
+    progressBar: () => (json ? noProgress : createProgressBar(stderr)),
     table: (headings, rows, figures = []) =>
       formatTable(headings, rows, {
         width: stdout.columns ?? plainWidth,

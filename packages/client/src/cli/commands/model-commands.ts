@@ -1,6 +1,7 @@
 /** `troupe models push|list|show|label|delete|retry`. */
 import { basename } from 'node:path';
-import { parseModelName } from '@troupe/shared';
+import { EventKind, parseModelName } from '@troupe/shared';
+import type { TroupeClient } from '../../sdk/client.js';
 import type { ModelDetails, ModelSummary } from '../../sdk/cluster-answers.js';
 import type { RegisteredModel, RegisterProgress } from '../../sdk/register-model.js';
 import type { CommandContext } from '../command-context.js';
@@ -26,18 +27,20 @@ export async function pushModel(context: CommandContext, file: string, options: 
   const config = options.config === undefined ? {} : await readModelConfig(options.config);
   const golden = options.golden === undefined ? undefined : await readGolden(options.golden);
   const registered = await context.withClient((client) =>
-    client.registerModel({
-      ...config,
-      name,
-      file,
-      ...(golden === undefined ? {} : { golden }),
-      ...(options.maxBatch === undefined ? {} : { maxBatchSize: options.maxBatch }),
-      ...(options.maxDelayMs === undefined ? {} : { maxDelayMs: options.maxDelayMs }),
-      ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
-      ...(options.residency === undefined ? {} : { residency: residencyOf(options.residency) }),
-      ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
-      onProgress: createProgress(context, name),
-    }),
+    withProgress(context, client, name, (onProgress) =>
+      client.registerModel({
+        ...config,
+        name,
+        file,
+        ...(golden === undefined ? {} : { golden }),
+        ...(options.maxBatch === undefined ? {} : { maxBatchSize: options.maxBatch }),
+        ...(options.maxDelayMs === undefined ? {} : { maxDelayMs: options.maxDelayMs }),
+        ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
+        ...(options.residency === undefined ? {} : { residency: residencyOf(options.residency) }),
+        ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
+        onProgress,
+      }),
+    ),
   );
   context.print(registered, () => pushText(context, registered));
 }
@@ -58,25 +61,39 @@ export function nameOfFile(file: string): string {
   }
 }
 
-/** One line for each phase, and for each tenth of a long upload. */
-function createProgress(context: CommandContext, name: string): (progress: RegisterProgress) => void {
-  let lastTenth = -1;
-  return (progress) => {
-    if (progress.phase === 'trying') {
-      context.progress(`${name}: the cluster tries it (load, warm-up, golden cases, batching)`);
-    } else if (progress.phase === 'waiting') {
-      context.progress(`${name}: version ${progress.version} is registered; waiting until it serves`);
-    } else {
-      const ratio = progress.totalBytes === 0 ? 1 : progress.sentBytes / progress.totalBytes;
-      const tenth = Math.floor(ratio * 10);
-      const long = progress.totalBytes > 16_000_000;
-      if (lastTenth === -1 || (long && tenth > lastTenth)) {
-        const part = lastTenth === -1 ? formatBytes(progress.totalBytes) : `${tenth * 10} %`;
-        context.progress(`${name}: uploading, ${part}`);
-        lastTenth = tenth;
+/** Shows how far a registration has come: bytes of the upload, then what the cluster does with the model. */
+async function withProgress<T>(
+  context: CommandContext,
+  client: TroupeClient,
+  name: string,
+  run: (onProgress: (progress: RegisterProgress) => void) => Promise<T>,
+): Promise<T> {
+  const bar = context.progressBar();
+  let awaited: number | undefined;
+  const stop = client.onEvent(
+    ({ source, data }) => {
+      if (data.model !== name || data.version !== awaited) return;
+      const where = `${source.replace(/^host\//, '')} ${String(data.device)}`;
+      bar.show({ text: `${name}: version ${awaited} is ${String(data.to)} on ${where}` });
+    },
+    { kinds: [EventKind.WorkerState] },
+  );
+  try {
+    return await run((progress) => {
+      if (progress.phase === 'uploading') {
+        const { sentBytes: doneBytes, totalBytes } = progress;
+        bar.show({ text: `${name}: uploading`, doneBytes, totalBytes });
+      } else if (progress.phase === 'trying') {
+        bar.show({ text: `${name}: the cluster tries it (load, warm-up, golden cases, batching)` });
+      } else {
+        awaited = progress.version;
+        bar.show({ text: `${name}: version ${awaited} is registered; waiting until it serves` });
       }
-    }
-  };
+    });
+  } finally {
+    stop();
+    bar.end();
+  }
 }
 
 function pushText(context: CommandContext, registered: RegisteredModel): string {
