@@ -6,11 +6,11 @@ import type {
   HostCommand,
   HostLease,
   ModelRecord,
-  ModelVersion,
   RegistrySnapshot,
   RoutingEntry,
   WorkerReport,
 } from '@troupe/shared';
+import { bringUp } from './bring-up.js';
 import { answers, compareText, isOf, type ObservedHost, observeHosts } from './observed-host.js';
 import {
   isOutdated,
@@ -129,7 +129,7 @@ export function plan(
   }
   giveWay(placements, hosts, routed, leaving, drain);
   for (const placement of placements.values()) {
-    placeAll(placement, desired.models[placement.wanted.model], context, commands);
+    commands.push(...bringUp(placement, desired.models[placement.wanted.model], context.credits));
   }
   keepUnwantedServing(desired, hosts, placements, leaving, commands);
 
@@ -279,66 +279,6 @@ function findVictim(
     }
   }
   return undefined;
-}
-
-/** Brings all workers of a version on their way; those that a rollout brings in waves. */
-function placeAll(
-  placement: Placement,
-  model: ModelRecord | undefined,
-  context: PlanContext,
-  commands: PlannedCommand[],
-): void {
-  const { targets, wanted } = placement;
-  const light = lightVariant(model, wanted.version);
-  const loading = targets.filter(({ existing }) => existing !== undefined && !answers(existing)).length;
-  let room = (wanted.role?.waveSize ?? Number.POSITIVE_INFINITY) - loading;
-  for (const target of targets) {
-    if (target.existing !== undefined) keep(placement, target, target.existing, context, commands);
-    else if (room > 0) {
-      room -= 1;
-      const probation = wanted.role?.probation;
-      const assignment = {
-        model: wanted.model,
-        version: wanted.content,
-        device: target.device,
-        credits: context.credits,
-        ...(probation === undefined ? {} : { probation }),
-        ...(light === undefined ? {} : { light }),
-      };
-      commands.push({ host: target.host, command: { kind: 'assign', assignment } });
-    }
-  }
-}
-
-/** The version labelled `light`, for where nothing else can answer for this one. */
-function lightVariant(model: ModelRecord | undefined, version: number): ModelVersion | undefined {
-  const light = model?.labels.light;
-  if (model === undefined || light === undefined || light === version) return undefined;
-  const content = model.versions[String(light)];
-  return content?.condemned === undefined ? content : undefined;
-}
-
-/** Commands that keep one worker as it should be. */
-function keep(
-  { wanted }: Placement,
-  { host, device }: TargetWorker,
-  existing: WorkerReport,
-  context: PlanContext,
-  commands: PlannedCommand[],
-): void {
-  const { model, version } = wanted;
-  if (
-    existing.probation === true &&
-    wanted.role?.probation === undefined &&
-    existing.condemned === undefined
-  ) {
-    commands.push({ host, command: { kind: 'confirm', model, version, device } });
-  }
-  if (existing.state === 'warm')
-    commands.push({ host, command: { kind: 'activate', model, device, version } });
-  if (existing.credits !== context.credits) {
-    commands.push({ host, command: { kind: 'credits', model, version, device, credits: context.credits } });
-  }
 }
 
 /** A worker of a leaving version that restarted goes on pulling until its queue is empty. */

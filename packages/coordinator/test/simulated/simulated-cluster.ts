@@ -105,13 +105,21 @@ export class SimulatedCluster {
       return;
     }
     if (command.kind === 'assign') {
-      const { model, version, device } = command.assignment;
+      const { model, version, device, probation } = command.assignment;
+      const there = find(model, version.version, device);
+      const existing = workers[there];
+      if (existing !== undefined) {
+        if (probation !== undefined) workers[there] = { ...existing, probation: true };
+        this.shapes.set(host, { ...shape, workers });
+        return;
+      }
       const { servingVersion: _, ...report } = workerReport(model, version.version, device, {
         state: 'loading',
         memoryChargedBytes: estimateMemory(version, device),
+        ...(probation === undefined ? {} : { probation: true }),
       });
       workers.push(report);
-    } else if (command.kind === 'activate' || command.kind === 'drain' || command.kind === 'credits') {
+    } else if (command.kind !== 'trial') {
       const index = find(command.model, command.version, command.device);
       const worker = workers[index];
       if (worker === undefined) return; // it ended in the same moment
@@ -119,6 +127,13 @@ export class SimulatedCluster {
         workers[index] = { ...worker, state: 'serving', servingVersion: worker.version };
       } else if (command.kind === 'drain') {
         workers[index] = { ...worker, state: 'draining' };
+      } else if (command.kind === 'confirm') {
+        const { probation: _, ...confirmed } = worker;
+        workers[index] = confirmed;
+      } else if (command.kind === 'condemn') {
+        const condemned = { cause: command.cause, kind: 'order' as const };
+        // Another version covers its queue.
+        workers[index] = { ...worker, state: 'fallback', servingVersion: 1, condemned };
       } else workers[index] = { ...worker, credits: command.credits };
     }
     workers = [...workers];

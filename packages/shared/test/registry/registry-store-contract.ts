@@ -304,6 +304,108 @@ export function registryStoreContract(open: () => Promise<RegistryFixture>): voi
     });
   });
 
+  describe('rollouts', () => {
+    const rollout: RolloutRecord = {
+      number: 1,
+      from: 1,
+      to: 2,
+      settings: {
+        strategy: 'canary',
+        steps: [{ percent: 5, holdMs: 1_000 }],
+        bakeMs: 300_000,
+        maxUnavailable: 0,
+        maxCrashes: 3,
+        allowGap: false,
+        allowSignatureChange: false,
+      },
+      phase: 'staging',
+      stepIndex: 0,
+      paused: false,
+      startedAt: '2026-01-01T00:00:00.000Z',
+      phaseAt: '2026-01-01T00:00:00.000Z',
+      actor: 'admin',
+      story: [{ at: '2026-01-01T00:00:00.000Z', text: 'it began' }],
+    };
+    beforeEach(async () => {
+      await register('iris', 'a');
+      await register('iris', 'b');
+    });
+
+    it('keeps a step as it was written, and moves nothing that the step does not name', async () => {
+      const before = await store.model('iris');
+      const after = await store.changeRollout('iris', { rollout }, guard);
+      expect(after).to.deep.equal({ ...before, revision: (before?.revision ?? 0) + 1, rollout });
+      expect(await store.model('iris')).to.deep.equal(after);
+      expect((await store.audit(1))[0]).to.include({ action: 'rollout_staging', subject: 'iris/2' });
+    });
+
+    it('moves stable and condemns in the same write as the step', async () => {
+      await store.setLabel('iris', 'mine', 1, guard);
+      const baking = { ...rollout, phase: 'baking' as const };
+      const moved = await store.changeRollout('iris', { rollout: baking, stable: 2 }, guard);
+      expect(moved.labels).to.deep.equal({ mine: 1, stable: 2 });
+      const taken = { ...rollout, phase: 'rolled_back' as const };
+      const condemn = { version: 2, cause: 'it is worse', at: '2026-01-02T00:00:00.000Z' };
+      const back = await store.changeRollout('iris', { rollout: taken, stable: 1, condemn }, guard);
+      expect(back.revision).to.equal(moved.revision + 1);
+      expect(back.labels).to.deep.equal({ mine: 1, stable: 1 });
+      expect(back.versions['2']?.condemned).to.deep.equal({ cause: condemn.cause, at: condemn.at });
+      expect(back.versions['1']).not.to.have.property('condemned');
+      expect(await store.model('iris')).to.deep.equal(back);
+    });
+
+    it('keeps the last rollout when a version is registered after it', async () => {
+      await store.changeRollout('iris', { rollout: { ...rollout, phase: 'promoted' } }, guard);
+      const { record } = await register('iris', 'c');
+      expect(record.rollout?.phase).to.equal('promoted');
+    });
+
+    it('refuses a step for a model or version that is not there, at another revision, or of an old epoch', async () => {
+      const record = await store.model('iris');
+      const first = await fixture.leases.campaign('a', 60_000, 0);
+      const old = first.kind === 'elected' ? first.epoch : 0;
+      await fixture.leases.resign('a', old);
+      await fixture.leases.campaign('b', 60_000, 0);
+      await unchangedBy(async () => {
+        const change = { rollout };
+        const stale = { ...guard, expectedRevision: (record?.revision ?? 0) - 1 };
+        const reasons = [
+          store.changeRollout('rose', change, guard),
+          store.changeRollout('iris', { rollout: { ...rollout, to: 9 } }, guard),
+          store.changeRollout('iris', { rollout, stable: 9 }, guard),
+          store.changeRollout('iris', { rollout, condemn: { version: 9, cause: 'x', at: 'y' } }, guard),
+          store.changeRollout('iris', change, stale),
+          store.changeRollout('iris', change, { ...guard, epoch: old }),
+        ].map(reasonOf);
+        expect(await Promise.all(reasons)).to.deep.equal([
+          'model.unknown',
+          'model.version_unknown',
+          'model.version_unknown',
+          'model.version_unknown',
+          'registry.conflict',
+          'epoch.stale',
+        ]);
+      });
+    });
+
+    it('lets one of two win that take a step from the same revision', async () => {
+      const record = await store.model('iris');
+      const other = await fixture.another();
+      const step = { ...guard, expectedRevision: record?.revision ?? 0 };
+      const reasons = await Promise.all(
+        [store, other].map((one) => reasonOf(one.changeRollout('iris', { rollout }, step))),
+      );
+      expect(reasons.sort()).to.deep.equal(['not refused', 'registry.conflict']);
+    });
+
+    it('holds the versions of a rollout that is under way, and lets them go after it', async () => {
+      await store.changeRollout('iris', { rollout, stable: 1 }, guard);
+      expect(await reasonOf(store.deleteVersion('iris', 2, guard))).to.equal('model.in_use');
+      await store.changeRollout('iris', { rollout: { ...rollout, phase: 'aborted' } }, guard);
+      expect(Object.keys((await store.deleteVersion('iris', 2, guard)).versions)).to.deep.equal(['1']);
+    });
+  });
+
   describe('deletion', () => {
     beforeEach(async () => {
       await register('iris', 'a');
