@@ -1,7 +1,8 @@
 /**
- * Two shortcuts through the client library's insides, for the hot path only: the bytes of a message's headers, which
- * the library would parse into a map of arrays, and sending frames that were built whole, which it would join from
- * four pieces each. Both look for what they need and go the library's public way where it is not there.
+ * Three shortcuts through the client library's insides, for the hot path: the bytes of a message's headers, which the
+ * library would parse into a map of arrays; sending frames that were built whole, which it would join from four pieces
+ * each; and one write for all that is published in a turn. Each looks for what it needs, and where that is not there
+ * the library's own way is gone.
  */
 import type { Msg, MsgHdrs, NatsConnection } from 'nats';
 
@@ -42,4 +43,29 @@ export function frameSender(connection: NatsConnection): ((frame: Uint8Array) =>
   const { protocol } = connection as unknown as ConnectionInsides;
   if (typeof protocol?.sendCommand !== 'function') return undefined;
   return (frame) => protocol.sendCommand?.(frame);
+}
+
+interface FlushInsides {
+  readonly protocol?: { flushPending?: () => void };
+}
+
+/**
+ * Lets what is published in one turn of the loop leave in one write. The library writes after the first microtask, so
+ * that answers which are awaited in several steps, each followed by a request, leave one by one: a system call each,
+ * here and at the server. The order of what is sent stays as it is.
+ */
+export function gatherFlushes(connection: NatsConnection): void {
+  const { protocol } = connection as unknown as FlushInsides;
+  const flush = protocol?.flushPending;
+  if (protocol === undefined || typeof flush !== 'function') return;
+  let scheduled = false;
+  protocol.flushPending = () => {
+    if (scheduled) return;
+    scheduled = true;
+    // Asked for in a microtask, a tick comes when all microtasks have run.
+    process.nextTick(() => {
+      scheduled = false;
+      flush.call(protocol);
+    });
+  };
 }

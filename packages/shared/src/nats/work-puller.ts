@@ -89,9 +89,9 @@ const declareRetryMs = 200;
 /**
  * Messages that may be asked for and not yet read. A process that is killed keeps its socket for some 20 ms while its
  * memory is torn down; what the server sends meanwhile, at most this many, waits for `ack_wait`. So it is no larger
- * than throughput needs: a round trip takes a fraction of a millisecond.
+ * than throughput needs: what a turn of the loop takes in one go. (16 cost a fifth of the throughput of a tiny model.)
  */
-const pullWindow = 16;
+const pullWindow = 32;
 /**
  * Pulls that may be outstanding at once. Each has an inbox of its own: a delivered message bears the subject of its
  * request, so only the subscription that it came by tells which pull it belongs to.

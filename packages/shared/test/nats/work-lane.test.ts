@@ -147,7 +147,7 @@ describe('the work lane', () => {
     await Promise.all(open);
   });
 
-  it('asks for no more than 16 messages ahead of what it has read, however many credits it has (P1)', async () => {
+  it('asks for no more than 32 messages ahead of what it has read, however many credits it has (P1)', async () => {
     await declareWorkConsumer(runnerLink, 'echo', 1, limits);
     const asked: number[] = [];
     const pulls = clientLink.connection.subscribe('$JS.API.CONSUMER.MSG.NEXT.>', {
@@ -162,7 +162,7 @@ describe('the work lane', () => {
       await runnerLink.connection.flush();
     }
     await clientLink.connection.flush();
-    expect(asked.reduce((sum, batch) => sum + batch, 0)).to.equal(16);
+    expect(asked.reduce((sum, batch) => sum + batch, 0)).to.equal(32);
   });
 
   it('waits for a stream that nobody has declared yet, and gives up at the deadline', async () => {

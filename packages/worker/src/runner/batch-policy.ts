@@ -35,11 +35,6 @@ export interface SessionState {
   readonly inFlight: number;
   /** One of them is exclusive. */
   readonly exclusive: boolean;
-  /**
-   * Whether a batch that could still grow may be handed over while another runs. Worth it where a run takes no
-   * longer than the way there and back; for slower models it would cut batches short.
-   */
-  readonly eager: boolean;
 }
 
 export interface BatchPlan {
@@ -85,7 +80,8 @@ export function planBatch(
     considered.add(request.key);
     const { batch, full } = gather(waiting, index, request.key, rules.maxBatchSize, nowMs);
     const dueAtMs = request.arrivedAtMs + rules.maxDelayMs;
-    if (full || (dueAtMs <= nowMs && (idle || session.eager))) return plan(batch);
+    // While a run is under way the batch can still grow: what it would gain by a head start, others lose by small batches.
+    if (full || (dueAtMs <= nowMs && idle)) return plan(batch);
     if (dueAtMs > nowMs) wakeAtMs = Math.min(wakeAtMs, dueAtMs);
   }
   return plan([]);

@@ -48,18 +48,12 @@ interface Run<J> {
   readonly exclusive: boolean;
 }
 
-/** Runs that take less are handed over while another one runs; see `SessionState.eager`. */
-const eagerBelowMs = 1;
-/** Weight of the latest run in the running mean of run times. */
-const meanWeight = 0.1;
-
 /** See the file's head. */
 export class Batcher<J extends BatchJob> {
   readonly #options: BatcherOptions<J>;
   #waiting: J[] = [];
   #runs: Run<J>[] = [];
   #runStartedAtMs = 0;
-  #meanRunMs = 0;
   #wakeTimer: NodeJS.Timeout | undefined;
   #batchCount = 0;
   #rowCount = 0;
@@ -108,7 +102,6 @@ export class Batcher<J extends BatchJob> {
         {
           inFlight: this.#runs.length,
           exclusive: this.#runs.some(({ exclusive }) => exclusive),
-          eager: this.#meanRunMs < eagerBelowMs,
         },
         nowMs,
       );
@@ -170,8 +163,6 @@ export class Batcher<J extends BatchJob> {
 
   #finish(run: Run<J>, outcome: RunOutcome): void {
     const nowMs = performance.now();
-    const isFront = this.#runs[0] === run;
-    if (isFront) this.#meanRunMs += meanWeight * (nowMs - this.#runStartedAtMs - this.#meanRunMs);
     this.#runs = this.#runs.filter((other) => other !== run);
     this.#runStartedAtMs = nowMs;
     if (run.exclusive) this.#options.onExclusive(undefined);
