@@ -2,10 +2,12 @@
 import { spawn } from 'node:child_process';
 import { createServer, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import type { Signature } from '@troupe/shared';
+import type { Signature, TroupeError } from '@troupe/shared';
+import { connectNats, createRoutingPublisher } from '@troupe/shared/nats';
 import { expect } from 'chai';
 import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
 import { freePort } from '../../../../test/harness/ports.js';
+import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { connect } from '../../src/index.js';
 import { expectReject } from '../expect-error.js';
 import { type StandInCluster, startStandIn } from '../stand-in-cluster.js';
@@ -78,6 +80,40 @@ describe('connect() where there is no cluster', () => {
     it('without JetStream is told apart by nats.no_jetstream', async () => {
       nats = await startNats({ jetstream: false });
       await expectReject(connect({ servers: nats.url }), 'nats.no_jetstream', nats.url, 'jetstream');
+    });
+
+    it('on which a cluster starts is waited for', async () => {
+      nats = await startNats();
+      const link = await connectNats({ servers: nats.url, name: 'test', namespace: 'troupe' });
+      try {
+        // As far as a coordinator has come in the middle of its start.
+        const jsm = await link.connection.jetstreamManager();
+        await jsm.streams.add({ name: link.subjects.eventStream, subjects: [link.subjects.eventsAll] });
+        let looks = 0;
+        link.connection.subscribe(`$JS.API.STREAM.INFO.KV_${link.subjects.routesBucket}`, {
+          callback: () => {
+            looks += 1;
+          },
+        });
+        await link.connection.flush();
+        const connecting = connect({ servers: nats.url });
+        const outcome = connecting.then(
+          () => 'connected',
+          (error: TroupeError) => error.reason,
+        );
+        await waitUntil('it looks for the routes again', () => looks >= 2);
+        await createRoutingPublisher(link).publish({
+          epoch: 1,
+          model: 'iris',
+          labels: {},
+          weights: [],
+          versions: {},
+        });
+        expect(await outcome).to.equal('connected');
+        await (await connecting).close();
+      } finally {
+        await link.close();
+      }
     });
 
     it('without a Troupe is told apart by cluster.absent', async () => {

@@ -131,6 +131,7 @@ export interface ReplicaChanges {
 export async function adjustReplicas(link: NatsLink): Promise<ReplicaChanges> {
   const wanted = wantedReplicas(link);
   const fixed = (link.options.replicas ?? 'auto') !== 'auto';
+  const alone = link.connection.info?.cluster === undefined;
   const changed: string[] = [];
   const short: string[] = [];
   if (wanted === 1 && !fixed) return { wanted, changed, short };
@@ -139,6 +140,11 @@ export async function adjustReplicas(link: NatsLink): Promise<ReplicaChanges> {
     for (const { config } of await listOurs(link)) {
       const { name, num_replicas: has } = config;
       if (has === wanted || (has > wanted && !fixed)) continue;
+      if (wanted > 1 && alone) {
+        // nats-server 2.9 alone takes any number without a word, and keeps one copy.
+        short.push(name);
+        continue;
+      }
       try {
         await jsm.streams.update(name, { num_replicas: wanted });
         changed.push(name);
