@@ -69,6 +69,7 @@ export interface TroupeClient extends AsyncDisposable {
 
   /** Registers a version of a model and waits until it serves. Idempotent by content. */
   registerModel(options: RegisterModelOptions): Promise<RegisteredModel>;
+  /** All models with their versions and labels. */
   models(): Promise<ModelSummary[]>;
   /** One model, with signatures. Throws `model.unknown`. */
   model(name: string): Promise<ModelDetails>;
@@ -91,6 +92,7 @@ export interface TroupeClient extends AsyncDisposable {
   rollout(model: string): Promise<RolloutStatus>;
   /** Holds a rollout where it is; what speaks against the version still takes it back. Throws `rollout.none`. */
   pauseRollout(model: string): Promise<RolloutStatus>;
+  /** Goes on with a rollout that was held. Throws `rollout.none`. */
   resumeRollout(model: string): Promise<RolloutStatus>;
   /** Gives a rollout up without blaming its version. Throws `rollout.none`. */
   abortRollout(model: string): Promise<RolloutStatus>;
@@ -102,7 +104,9 @@ export interface TroupeClient extends AsyncDisposable {
 
   /** Examines the cluster, its servers and the way to them; says how to mend what is found. */
   doctor(): Promise<DoctorReport>;
+  /** All hosts that hold their lease, with devices, slots and workers. */
   hosts(): Promise<HostSummary[]>;
+  /** The workers of all hosts, with their states and figures. */
   workers(): Promise<WorkerSummary[]>;
   /** Sets the slots of a host; workers that have no room any more drain. */
   scale(host: string, slots: number): Promise<void>;

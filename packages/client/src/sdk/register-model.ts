@@ -50,6 +50,7 @@ export interface RegisterModelOptions {
   readonly residency?: Residency;
   /** How long a model on demand stays without a request, in milliseconds. Default the cluster's, 5 minutes. */
   readonly idleMs?: number;
+  /** Told of each step: upload, trial, and how many workers serve it. */
   readonly onProgress?: (progress: RegisterProgress) => void;
   /** How long to wait for the version to serve, where a label has it served; 0: not at all. Default 130,000. */
   readonly waitUntilServingMs?: number;
