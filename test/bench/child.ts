@@ -28,10 +28,11 @@ export interface Child<Order, Result> {
 export async function startChild<Order, Result>(
   module: string,
   nodeArguments: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Child<Order, Result>> {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), {
     execArgv: ['--import', 'tsx', ...nodeArguments],
-    env: { ...process.env, NODE_OPTIONS: '', UV_THREADPOOL_SIZE: '4' },
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 2, 2, 'ipc'],
     serialization: 'advanced',
     detached: true, // the terminal's Ctrl-C comes through us, once

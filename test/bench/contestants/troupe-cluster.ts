@@ -31,9 +31,14 @@ function devicesFor(intraOpThreads: number): string {
   return Array.from({ length: shares }, (_, index) => `cpu:${index}`).join(',');
 }
 
-export async function startBenchCluster(intraOpThreads: number, nats?: NatsServer): Promise<BenchCluster> {
+export async function startBenchCluster(
+  intraOpThreads: number,
+  nats?: NatsServer,
+  env: Readonly<Record<string, string>> = {},
+): Promise<BenchCluster> {
   const cluster = await startCluster({
     devices: devicesFor(intraOpThreads),
+    env,
     ...(nats === undefined ? {} : { nats }),
   });
   const client: TroupeClient = await cluster.connect();
