@@ -23,7 +23,9 @@ import type { ClusterOptions, TestCluster } from '../harness/cluster.js';
 import { type Drill, outcomeLine } from './drill.js';
 
 /** By name. Loaded when wanted: a drill needs the packages that the set-up may just have installed. */
-const drills: Readonly<Record<string, () => Promise<Drill>>> = {};
+const drills: Readonly<Record<string, () => Promise<Drill>>> = {
+  residency: async () => (await import('./residency.js')).residencyDrill,
+};
 
 interface DrillArguments {
   readonly name: string;

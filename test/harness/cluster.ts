@@ -65,6 +65,8 @@ export interface ClusterOptions {
 export type Cable = 'nats' | 'redis';
 
 export interface ClusterHost extends TroupeProcess {
+  /** Folder with its artifacts. */
+  readonly dataDir: string;
   /** Process ids of its runners, ascending. */
   runnerPids(): number[];
   /** Lets nothing through between the host (with its runners) and a server, default both. Needs `relayed`. */
@@ -182,6 +184,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     };
     const host: ClusterHost = Object.defineProperties(
       {
+        dataDir: data,
         runnerPids: () => childrenOf(child.pid, '/runner/main'),
         cut: (cable?: Cable) => each(cable, (relay) => relay.cut()),
         heal: (cable?: Cable) => each(cable, (relay) => relay.heal()),

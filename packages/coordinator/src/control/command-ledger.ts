@@ -142,7 +142,7 @@ function loadingWorker(ref: VersionRef, device: string, credits: number): Worker
 
 /** Key of the worker that a command is about. */
 function targetOf(host: string, command: HostCommand): string | undefined {
-  if (command.kind === 'scale' || command.kind === 'trial') return undefined;
+  if (command.kind === 'scale' || command.kind === 'trial' || command.kind === 'prefetch') return undefined;
   const at = command.kind === 'assign' ? command.assignment : command;
   const version = command.kind === 'assign' ? command.assignment.version.version : command.version;
   const position: Position = { host, device: at.device };

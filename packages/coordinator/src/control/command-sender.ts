@@ -82,7 +82,7 @@ export function createCommandSender(options: CommandSenderOptions): CommandSende
 /** A command in few words, for the log: an assignment holds a whole version. */
 function describe(command: HostCommand): string {
   if (command.kind === 'scale') return `scale to ${command.slots}`;
-  if (command.kind === 'trial') return 'trial';
+  if (command.kind === 'trial' || command.kind === 'prefetch') return command.kind;
   const at = command.kind === 'assign' ? command.assignment : command;
   const version = command.kind === 'assign' ? command.assignment.version.version : command.version;
   return `${command.kind} ${at.model} version ${version} on ${at.device}`;

@@ -132,14 +132,12 @@ export function planPlacement(
     drafts.map(({ wanted: version, targets, reserved, standing }) => {
       const isOut = standing.kind !== 'firm' && targets.length === 0 && !reserved;
       const cause = standing.kind === 'cold' ? standing.cause : 'others need its room';
-      const shortage =
-        standing.kind === 'cold' ? undefined : describeShortage(version, targets.length, hosts);
       return [
         versionKey(version),
         {
           wanted: version,
           targets,
-          shortage,
+          shortage: describeShortage(version, targets.length, hosts),
           standing: standing.kind,
           reserved,
           leave: isOut ? cause : undefined,

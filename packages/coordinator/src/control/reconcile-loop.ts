@@ -29,6 +29,7 @@ import { createCommandSender } from './command-sender.js';
 import { createLeaseWatch } from './lease-watch.js';
 import type { Placement } from './placement-plan.js';
 import { type Plan, plan } from './plan.js';
+import { createPrefetcher } from './prefetcher.js';
 import { createResidencyWatch } from './residency-watch.js';
 import { createRetirement, type Retirement } from './retirement.js';
 import { describeRouteChange, sameEntry } from './route-change.js';
@@ -93,6 +94,7 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     log,
   });
   const residency = createResidencyWatch({ idleMs: settings.idleMs, now });
+  const prefetcher = createPrefetcher({ link, epoch: options.epoch, now, log });
   const coldQueues = createColdQueues({
     link,
     limits,
@@ -194,6 +196,7 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     await publishRoutes(made, epoch, term.published);
     if (options.epoch() === undefined || stopped) return;
     coldQueues.update(made.placements);
+    prefetcher.update(snapshot, look.hosts);
     sender.send(made.commands);
     retirement.update(retirementView(snapshot, term.published, hosts));
   }
@@ -270,7 +273,7 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
       stopWatching();
       stopDemand();
       await running;
-      await Promise.all([sender.idle(), retirement.stop(), coldQueues.stop()]);
+      await Promise.all([sender.idle(), retirement.stop(), coldQueues.stop(), prefetcher.stop()]);
     },
   };
 }

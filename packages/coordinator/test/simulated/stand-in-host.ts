@@ -214,6 +214,7 @@ export class StandInHost {
       this.#changed(worker);
       return;
     }
+    if (command.kind === 'prefetch') return;
     const key = `${command.model}/${command.version}/${command.device}`;
     const worker = this.#workers.get(key);
     if (worker === undefined) {

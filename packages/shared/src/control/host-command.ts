@@ -68,6 +68,8 @@ export type HostCommand =
     }
   /** Have this many slots. */
   | { readonly kind: 'scale'; readonly slots: number }
+  /** Have a file in the host's own store; answered once it is there. */
+  | { readonly kind: 'prefetch'; readonly digest: string; readonly sizeBytes: number }
   /** Try an artifact in a throw-away process; answered with a TrialVerdict. */
   | { readonly kind: 'trial'; readonly trial: TrialRequest };
 

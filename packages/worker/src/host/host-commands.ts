@@ -45,13 +45,17 @@ export class HostCommands {
 
   /** Does what it says, or answers why not. Never rejects. */
   async handle(received: HostCommandEnvelope): Promise<HostCommandReply> {
-    const { emit, gate, host, log, table } = this.#options;
+    const { emit, gate, host, log, store, table } = this.#options;
     try {
       const { epoch, command } = parseHostCommand(received);
       if (epoch !== undefined) gate.admit(epoch);
       if (command.kind === 'trial') {
         const trial = await this.#trials.run(() => this.#try(command.trial));
         return { ok: true, epoch: gate.highest, trial };
+      }
+      if (command.kind === 'prefetch') {
+        await store.ensureBlob(command.digest, command.sizeBytes);
+        return { ok: true, epoch: gate.highest };
       }
       const slots = table.slots;
       table.apply(command);

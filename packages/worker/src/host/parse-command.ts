@@ -93,6 +93,12 @@ function parseCommand(value: unknown): HostCommand {
       return { kind: 'drain', ...target(), cause: parseText(fields.cause, 'cause') };
     case 'scale':
       return { kind: 'scale', slots: parseCount(fields.slots, 'slots', 0) };
+    case 'prefetch':
+      return {
+        kind: 'prefetch',
+        digest: parseDigest(fields.digest),
+        sizeBytes: parseCount(fields.sizeBytes, 'sizeBytes', 0),
+      };
     case 'trial':
       return { kind: 'trial', trial: parseTrial(fields.trial) };
     default:

@@ -21,7 +21,7 @@ export interface WorkerTableOptions {
   readonly surroundings: WorkerSurroundings;
 }
 
-type WorkerCommand = Exclude<HostCommand, { kind: 'trial' }>;
+type WorkerCommand = Exclude<HostCommand, { kind: 'prefetch' | 'trial' }>;
 
 export class WorkerTable {
   /** In the order of their assignment, oldest first. */
