@@ -119,7 +119,7 @@ export class SimulatedCluster {
         ...(probation === undefined ? {} : { probation: true }),
       });
       workers.push(report);
-    } else if (command.kind !== 'trial') {
+    } else if (command.kind !== 'trial' && command.kind !== 'prefetch') {
       const index = find(command.model, command.version, command.device);
       const worker = workers[index];
       if (worker === undefined) return; // it ended in the same moment
