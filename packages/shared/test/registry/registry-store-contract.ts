@@ -5,6 +5,7 @@ import {
   type ModelSettings,
   type NewModelVersion,
   type RegistryStore,
+  type RolloutRecord,
 } from '@troupe/shared';
 import { expect } from 'chai';
 import { reasonOf } from '../leases/lease-store-contract.js';
