@@ -5,6 +5,6 @@ export {
   createWorkerMachine,
   servingVersionOf,
   type WorkerMachine,
-  type WorkerPorts,
   workerStateOf,
 } from './host/worker-machine.js';
+export type { WorkerPorts } from './host/worker-ports.js';

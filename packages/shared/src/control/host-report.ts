@@ -87,6 +87,8 @@ export interface HostReport {
   readonly epoch: number;
   /** True from the stop order on: nothing more is placed here. */
   readonly stopping: boolean;
+  /** Whether the system lets a process raise its priority again: then candidates load at the lowest. */
+  readonly raisesPriority?: boolean;
   readonly nodeVersion: string;
   readonly runtimeVersion: string;
   readonly troupeVersion: string;

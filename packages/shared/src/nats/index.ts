@@ -24,6 +24,7 @@ export {
   tryPermissions,
 } from './permissions.js';
 export { declareRecordStreams, hasRecordStreams } from './record-streams.js';
+export { publishRepeat, type Repeat } from './repeat.js';
 export {
   createRoutingPublisher,
   createRoutingView,

@@ -41,9 +41,11 @@ import { findDevices, type WantedDevices } from './host-devices.js';
 import { readPackageVersions } from './host-package.js';
 import { HostUpkeep } from './host-upkeep.js';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.js';
+import { planGentleLoad, tryRaisingPriority } from './priority-trial.js';
 import { createResumeList, type ResumeList } from './resume-list.js';
 import { ResumeServing } from './resume-serving.js';
 import { createRunnerRegister } from './runner-register.js';
+import { Siblings } from './siblings.js';
 import { createSnapshotStore } from './snapshot-store.js';
 import type { Worker, WorkerNotice } from './worker-actor.js';
 import { describeNotice } from './worker-news.js';
@@ -126,6 +128,8 @@ class HostProcess implements Host {
   readonly #end = createDeferred<HostOutcome>();
   readonly #stopAsked = createDeferred<void>();
   readonly #leaving = new AbortController();
+  readonly #siblings = new Siblings();
+  #raisesPriority: boolean | undefined;
   #meter = new DeviceMeter([]);
   #lock: DataLock | undefined;
   #link: NatsLink | undefined;
@@ -185,6 +189,7 @@ class HostProcess implements Host {
       workers: this.#table?.list().map((worker) => this.#resume?.report(worker) ?? worker.report()) ?? [],
       epoch: this.#gate.highest,
       stopping: this.#draining !== undefined || this.#closing !== undefined,
+      ...(this.#raisesPriority === undefined ? {} : { raisesPriority: this.#raisesPriority }),
       nodeVersion: process.version,
       runtimeVersion: this.#versions.runtime,
       troupeVersion: this.#versions.troupe,
@@ -199,7 +204,11 @@ class HostProcess implements Host {
 
     const { signal } = this.#leaving;
     const log = this.#log;
-    const devices = await findDevices(this.#options.devices, { log, signal });
+    const [devices, raisesPriority] = await Promise.all([
+      findDevices(this.#options.devices, { log, signal }),
+      tryRaisingPriority(),
+    ]);
+    this.#raisesPriority = raisesPriority;
     const slots = this.#options.slots ?? devices.length * defaults.slotsPerDevice;
     this.#meter = new DeviceMeter(devices, this.#options.memoryBudgets);
     this.#goOn();
@@ -250,6 +259,8 @@ class HostProcess implements Host {
         },
         ...(this.#options.runnerEntry === undefined ? {} : { runnerEntry: this.#options.runnerEntry }),
         intraOpThreads: (device) => countIntraOpThreads(device, devices),
+        loadGently: () => planGentleLoad(raisesPriority),
+        siblings: this.#siblings,
         notice: (worker, notice) => this.#notice(worker, notice),
       },
     });

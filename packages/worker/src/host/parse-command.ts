@@ -6,6 +6,7 @@ import {
   type HostCommand,
   type HostCommandEnvelope,
   type ModelVersion,
+  type Probation,
   parseModelName,
   parseVersion,
   type TrialRequest,
@@ -55,6 +56,14 @@ function parseModelVersion(value: unknown): ModelVersion {
   return value as ModelVersion;
 }
 
+function parseProbation(value: unknown): Probation {
+  const fields = parseObject(value, 'probation');
+  return {
+    standby: parseModelVersion(fields.standby),
+    maxCrashes: parseCount(fields.maxCrashes, 'maxCrashes', 0),
+  };
+}
+
 function parseTrial(value: unknown): TrialRequest {
   const fields = parseObject(value, 'trial');
   parseDigest(fields.digest);
@@ -82,9 +91,15 @@ function parseCommand(value: unknown): HostCommand {
           version: parseModelVersion(assignment.version),
           device: parseText(assignment.device, 'device'),
           credits: parseCount(assignment.credits, 'credits', 1),
+          ...(assignment.probation === undefined ? {} : { probation: parseProbation(assignment.probation) }),
+          ...(assignment.light === undefined ? {} : { light: parseModelVersion(assignment.light) }),
         },
       };
     }
+    case 'confirm':
+      return { kind: 'confirm', ...target() };
+    case 'condemn':
+      return { kind: 'condemn', ...target(), cause: parseText(fields.cause, 'cause') };
     case 'activate':
       return { kind: 'activate', ...target() };
     case 'credits':

@@ -40,6 +40,8 @@ export interface RunnerProcessOptions {
   readonly silenceMs: number;
   readonly runLimitMs: number;
   readonly handBack: HandBack;
+  /** Its version is on probation: no request is answered for it with an error, another version may do better. */
+  isOnProbation?(): boolean;
   readonly register: RunnerRegister;
   readonly log: Log;
   /** Called for every report but holdings; never after `ended`. */
@@ -144,6 +146,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
       case 'loaded':
       case 'warmed':
       case 'load_failed':
+      case 'covered':
         watch.send({ type: 'runner.heard' });
         break;
     }
@@ -160,7 +163,8 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     const alone = declaredAlone ?? status?.runningAlone;
     if (alone !== undefined && held.holds(alone) && killCause !== 'asked' && killCause !== 'stuck') {
       const serverId = options.handBack.serverId();
-      if (killCause === 'run_limit' && alone.replyTo !== undefined && serverId !== undefined) {
+      const answers = killCause === 'run_limit' && alone.replyTo !== undefined && serverId !== undefined;
+      if (answers && options.isOnProbation?.() !== true) {
         // Deterministic: running it again would only end more runners.
         options.handBack.answer(
           alone,

@@ -2,8 +2,17 @@
  * One life of a runner actor of the worker machine: fetch and verify the artifact, fork, pass orders and reports on,
  * tell the end. Stopping it kills the process; it restarts nothing.
  */
-import { asTroupeError, type ClusterSettings, type Log, type NatsAccess } from '@troupe/shared';
+import {
+  asTroupeError,
+  type ClusterSettings,
+  type Log,
+  type ModelVersion,
+  type NatsAccess,
+  type Probation,
+} from '@troupe/shared';
 import type { HeldMessage, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
+import type { GentleLoad } from './priority-trial.js';
+import { repeatsOn } from './probation.js';
 import { type HandBack, loadFailureText, type RunnerProcess, startRunnerProcess } from './runner-process.js';
 import type { RunnerRegister } from './runner-register.js';
 import type { SnapshotStore } from './snapshot-store.js';
@@ -24,6 +33,8 @@ export interface RunnerSurroundings {
   /** Module that runners run; default this package's. */
   readonly runnerEntry?: URL;
   intraOpThreads(device: string): number;
+  /** How a version on probation loads, so that it takes little from the one that serves. */
+  loadGently(): GentleLoad;
 }
 
 /** How a runner ended, for people and the leader. */
@@ -43,6 +54,10 @@ export interface RunnerRunObserver {
   started(process: RunnerProcess): void;
   ended(process: RunnerProcess): void;
   notice(notice: RunnerNotice): void;
+  /** What its version is on probation for; `undefined` where it is not. */
+  probation(): Probation | undefined;
+  /** The first answer for a version that it was ordered to cover. */
+  covered(version: number, answeredNs: bigint): void;
 }
 
 /** See the file's head. */
@@ -56,6 +71,8 @@ export class RunnerRun {
   #stopped = false;
   #draining = false;
   #proven = false;
+  /** The version that it was last ordered to cover. */
+  #covered: ModelVersion | undefined;
 
   constructor(
     input: RunnerInput,
@@ -94,13 +111,28 @@ export class RunnerRun {
         this.#process?.order({ kind: 'serve', credits: order.credits });
         return;
       case 'order.cover':
-        this.#process?.order({ kind: 'cover', version: order.version });
+        this.#cover(order.version);
         return;
       case 'order.drain':
         this.#draining = true;
-        this.#process?.order({ kind: 'drain', boundMs: this.#around.settings.drainBoundMs });
+        this.#process?.order({
+          kind: 'drain',
+          boundMs: order.boundMs ?? this.#around.settings.drainBoundMs,
+        });
         return;
     }
+  }
+
+  /** Covers a version, or is only ready to: others serve it. */
+  #cover(version: ModelVersion | undefined): void {
+    const covered = version ?? this.#covered;
+    if (covered === undefined) return;
+    this.#covered = covered;
+    this.#process?.order({
+      kind: 'cover',
+      version: covered,
+      mode: version === undefined ? 'ready' : 'active',
+    });
   }
 
   async #run(): Promise<void> {
@@ -114,6 +146,7 @@ export class RunnerRun {
       silenceMs: settings.runnerSilenceMs,
       runLimitMs: version.limits.runLimitMs ?? settings.runLimitMs,
       handBack: this.#around.handBack,
+      isOnProbation: () => this.#probation() !== undefined,
       register: this.#around.register,
       log,
       onReport: (report) => this.#hear(report),
@@ -155,6 +188,9 @@ export class RunnerRun {
   #spec(modelPath: string): RunnerSpec {
     const { model, version, device, credits } = this.#input;
     const { settings } = this.#around;
+    const probation = this.#probation();
+    const gently = probation === undefined ? {} : this.#around.loadGently();
+    const standby = repeatsOn(probation, version);
     return {
       namespace: settings.namespace,
       natsUrl: this.#around.natsUrl,
@@ -164,7 +200,9 @@ export class RunnerRun {
       version,
       device,
       modelPath,
-      intraOpThreads: this.#around.intraOpThreads(device),
+      intraOpThreads: gently.intraOpThreads ?? this.#around.intraOpThreads(device),
+      ...(gently.loadsGently === true ? { loadsGently: true } : {}),
+      ...(standby === undefined ? {} : { standby }),
       credits,
       ackWaitMs: settings.ackWaitMs,
       queueLimit: version.limits.queueLimit ?? settings.queueLimit,
@@ -173,6 +211,11 @@ export class RunnerRun {
       logLevel: this.#around.logLevel,
       suspects: this.#suspects.list(performance.now()),
     };
+  }
+
+  /** Only the assigned version is on probation, not one that covers for it. */
+  #probation(): Probation | undefined {
+    return this.#input.role === 'runner' ? this.#observer.probation() : undefined;
   }
 
   #hear(report: RunnerReport): void {
@@ -195,6 +238,9 @@ export class RunnerRun {
           this.#proven = true;
           this.#tell({ type: 'runner.proven' });
         }
+        return;
+      case 'covered':
+        this.#observer.covered(report.version, BigInt(report.answeredNs));
         return;
       case 'drained':
       case 'holdings':

@@ -7,17 +7,22 @@ import {
   chargeMemory,
   estimateMemory,
   type ModelVersion,
+  type Probation,
   type WorkerReport,
   type WorkerState,
 } from '@troupe/shared';
 import { type Actor, createActor, fromCallback } from 'xstate';
+import type { CoverMode } from '../ipc/runner-messages.js';
 import { createDeferred } from '../onnx/deferred.js';
 import { readMemoryBytes } from '../onnx/process-memory.js';
+import { type Condemnation, repeatsOn } from './probation.js';
 import type { RunnerProcess } from './runner-process.js';
 import { type RunnerNotice, RunnerRun, type RunnerSurroundings } from './runner-run.js';
-import { acceptsSignature } from './signature-accepts.js';
+import { SiblingCover } from './sibling-cover.js';
+import type { Covered, CoveringWorker, Siblings } from './siblings.js';
+import { findStandby } from './standby-choice.js';
 import { Suspects } from './suspects.js';
-import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from './worker-events.js';
+import type { RunnerInput, RunnerOrderEvent, SiblingOrderEvent, WorkerEvent } from './worker-events.js';
 import {
   createWorkerMachine,
   servingVersionOf,
@@ -30,13 +35,38 @@ import {
 export type WorkerNotice =
   | { readonly kind: 'state'; readonly from: WorkerState | undefined; readonly to: WorkerState }
   | { readonly kind: 'stopped' }
+  | { readonly kind: 'condemned'; readonly verdict: Condemnation }
+  /** The first answer for a condemned version, by whoever covers it. */
+  | {
+      readonly kind: 'flipped';
+      readonly by: 'sibling' | 'runner';
+      /** The version that answered. */
+      readonly to: number | undefined;
+      readonly condemnedNs: bigint;
+      readonly answeredNs: bigint;
+    }
   | RunnerNotice;
 
 /** What every worker of a host shares. */
 export interface WorkerSurroundings extends RunnerSurroundings {
+  readonly siblings: Siblings;
   /** Must not throw. */
   notice(worker: Worker, notice: WorkerNotice): void;
 }
+
+/** What a worker is told from outside. */
+export type LeaderEvent = Extract<
+  WorkerEvent,
+  {
+    type:
+      | 'worker.activate'
+      | 'worker.probation'
+      | 'worker.confirm'
+      | 'worker.condemn'
+      | 'credits.changed'
+      | 'peers.changed';
+  }
+>;
 
 /** A worker of the host. */
 export interface Worker {
@@ -46,7 +76,7 @@ export interface Worker {
   readonly device: string;
   /** `undefined` once it has stopped. */
   readonly state: WorkerState | undefined;
-  send(event: Extract<WorkerEvent, { type: 'worker.activate' | 'credits.changed' | 'peers.changed' }>): void;
+  send(event: LeaderEvent): void;
   /** Finishes what it holds within the drain bound. */
   drain(cause: string): void;
   /** Ends its processes now; what they hold is handed back. */
@@ -72,7 +102,7 @@ export function startWorker(assignment: Assignment, surroundings: WorkerSurround
   return new WorkerActor(assignment, surroundings);
 }
 
-class WorkerActor implements Worker {
+class WorkerActor implements Worker, CoveringWorker {
   readonly key: string;
   readonly model: string;
   readonly version: number;
@@ -86,6 +116,11 @@ class WorkerActor implements Worker {
   readonly #alive = new Map<RunnerProcess, string>();
   readonly #suspects = new Suspects();
   readonly #ended = createDeferred<void>();
+  /** What this worker covers, and for whom. */
+  readonly #covers = new Map<number, Map<Covered, CoverMode>>();
+  #siblingCover: SiblingCover | undefined;
+  #probation: Probation | undefined;
+  #hasFlipped = false;
   #snapshot: WorkerSnapshot;
   #state: WorkerState | undefined;
   #memoryBytes: number | undefined;
@@ -98,6 +133,7 @@ class WorkerActor implements Worker {
     this.device = assignment.device;
     this.key = workerKey({ model: this.model, version: this.version, device: this.device });
     this.stopped = this.#ended.promise.then(() => this.#allEnded());
+    this.#probation = assignment.probation;
     const machine = createWorkerMachine({
       runner: fromCallback<RunnerOrderEvent, RunnerInput>(({ input, sendBack, receive }) => {
         const run = new RunnerRun(input, around, this.#suspects, sendBack as (event: WorkerEvent) => void, {
@@ -110,13 +146,28 @@ class WorkerActor implements Worker {
             this.#alive.delete(process);
           },
           notice: (notice) => around.notice(this, notice),
+          probation: () => this.#probation,
+          covered: (covered, answeredNs) => this.#hasAnswered(input.role, covered, answeredNs),
         });
         receive((order) => run.order(order));
         run.start();
         return () => run.stop();
       }),
-      findStandby: async () => this.#findStandby(),
+      sibling: fromCallback<SiblingOrderEvent, Assignment>(({ input, sendBack, receive }) => {
+        const cover = new SiblingCover({
+          assignment: input,
+          siblings: around.siblings,
+          stable: () => around.store.stable(input.model),
+          tell: sendBack as (event: WorkerEvent) => void,
+          answered: (answeredNs) => this.#isAnswered('sibling', answeredNs),
+        });
+        this.#siblingCover = cover;
+        receive((order) => cover.order(order));
+        return () => cover.stop();
+      }),
+      findStandby: async (wanted) => findStandby(wanted, around.store.stable(this.model)),
       recordStable: (target) => this.#recordStable(target.version),
+      nowNs: () => process.hrtime.bigint(),
     });
     this.#actor = createActor(machine, {
       input: {
@@ -136,7 +187,13 @@ class WorkerActor implements Worker {
         this.kill();
       },
     });
+    around.siblings.add(this);
+    void this.stopped.then(() => around.siblings.remove(this));
     this.#actor.start();
+  }
+
+  get assigned(): ModelVersion {
+    return this.#assignment.version;
   }
 
   get state(): WorkerState | undefined {
@@ -174,10 +231,45 @@ class WorkerActor implements Worker {
     this.#memoryBytes = found.length === 0 ? undefined : found.reduce((sum, bytes) => sum + bytes, 0);
   }
 
+  reach(): { natsConnected: boolean; lastPullAgoMs?: number } {
+    const status = this.#active()?.status;
+    return {
+      natsConnected: status?.natsConnected ?? false,
+      ...(status?.lastPullAgoMs === undefined ? {} : { lastPullAgoMs: status.lastPullAgoMs }),
+    };
+  }
+
+  cover(who: Covered, version: ModelVersion, mode: CoverMode): void {
+    const askers = this.#covers.get(version.version) ?? new Map<Covered, CoverMode>();
+    this.#covers.set(version.version, askers);
+    askers.set(who, mode);
+    const isActive = [...askers.values()].includes('active');
+    // Another worker of the same version may need it: its queue is the same.
+    if (isActive && mode === 'ready') return;
+    this.#processes.get('runner')?.order({ kind: 'cover', version, mode });
+  }
+
+  uncover(who: Covered, version: ModelVersion): void {
+    const askers = this.#covers.get(version.version);
+    if (askers === undefined) return;
+    const wasActive = askers.get(who) === 'active';
+    askers.delete(who);
+    const runner = this.#processes.get('runner');
+    if (askers.size === 0) {
+      this.#covers.delete(version.version);
+      runner?.order({ kind: 'uncover', version: version.version });
+    } else if (wasActive && ![...askers.values()].includes('active')) {
+      runner?.order({ kind: 'cover', version, mode: 'ready' });
+    }
+  }
+
   report(): WorkerReport {
     const { context } = this.#snapshot;
     const process = this.#active();
     const status = process?.status;
+    // Whoever covers answers by its own runner.
+    const reach = process === undefined ? this.#siblingCover?.covering?.reach() : undefined;
+    const { natsConnected, lastPullAgoMs } = reach ?? this.reach();
     const inFlight = [...this.#alive.keys()].reduce((sum, one) => sum + (one.status?.inFlight ?? 0), 0);
     const servingVersion = servingVersionOf(this.#snapshot);
     return {
@@ -190,8 +282,8 @@ class WorkerActor implements Worker {
       credits: context.credits,
       inFlight,
       ...(process?.pid === undefined ? {} : { pid: process.pid }),
-      natsConnected: status?.natsConnected ?? false,
-      ...(status?.lastPullAgoMs === undefined ? {} : { lastPullAgoMs: status.lastPullAgoMs }),
+      natsConnected,
+      ...(lastPullAgoMs === undefined ? {} : { lastPullAgoMs }),
       completed: status?.completed ?? 0,
       failed: status?.failed ?? 0,
       batches: status?.batches ?? 0,
@@ -201,36 +293,62 @@ class WorkerActor implements Worker {
       ...(this.#memoryBytes === undefined ? {} : { memoryBytes: this.#memoryBytes }),
       memoryChargedBytes: this.memoryChargedBytes,
       crashes: context.crashes,
+      ...(status?.samples === undefined ? {} : { samples: status.samples }),
+      ...(status?.repeats === undefined ? {} : { repeats: status.repeats }),
+      ...(context.probation === undefined ? {} : { probation: true }),
+      ...(context.condemned === undefined
+        ? {}
+        : { condemned: { kind: context.condemned.kind, cause: context.condemned.cause } }),
     };
   }
 
   /** The process that answers now, else the one that is on its way. */
   #active(): RunnerProcess | undefined {
     const { context } = this.#snapshot;
-    const covering = context.standbyPulls && !context.runnerPulls;
+    // A condemned version's runner may still finish what it holds.
+    const covering = context.standbyPulls && (!context.runnerPulls || context.condemned !== undefined);
     return this.#processes.get(covering ? 'standby' : 'runner');
   }
 
   #changed(snapshot: WorkerSnapshot): void {
+    const { condemned, probation } = snapshot.context;
+    const isNewVerdict = condemned !== undefined && this.#snapshot.context.condemned === undefined;
     this.#snapshot = snapshot;
+    if (probation !== this.#probation) {
+      this.#probation = probation;
+      this.#processes.get('runner')?.order({
+        kind: 'probation',
+        standby: repeatsOn(probation, this.assigned),
+      });
+    }
+    if (isNewVerdict) this.#around.notice(this, { kind: 'condemned', verdict: condemned });
     const from = this.#state;
     const to = workerStateOf(snapshot);
     if (from === to) return;
     this.#state = to;
     // That it has stopped is told by the host's table, once its processes have ended too.
     if (to !== undefined) this.#around.notice(this, { kind: 'state', from, to });
+    if (from === 'serving' || to === 'serving') this.#around.siblings.changed();
+  }
+
+  /** A runner of this worker has given its first answer for a version that it covers. */
+  #hasAnswered(role: RunnerInput['role'], covered: number, answeredNs: bigint): void {
+    if (role === 'standby') this.#isAnswered('runner', answeredNs);
+    for (const who of this.#covers.get(covered)?.keys() ?? []) who.answered(answeredNs);
+  }
+
+  /** Somebody has answered for this worker. */
+  #isAnswered(by: 'sibling' | 'runner', answeredNs: bigint): void {
+    const { condemned } = this.#snapshot.context;
+    if (condemned === undefined || this.#hasFlipped || answeredNs < condemned.atNs) return;
+    this.#hasFlipped = true;
+    const to = servingVersionOf(this.#snapshot);
+    this.#around.notice(this, { kind: 'flipped', by, to, condemnedNs: condemned.atNs, answeredNs });
   }
 
   /** The runners of a machine that is done were killed by it; this waits until they are gone. */
   async #allEnded(): Promise<void> {
     for (const process of [...this.#alive.keys()]) await process.ended;
-  }
-
-  #findStandby(): ModelVersion | undefined {
-    const stable = this.#around.store.stable(this.model);
-    const own = this.#assignment.version;
-    if (stable === undefined || stable.version === own.version) return undefined;
-    return acceptsSignature(stable.signature, own.signature) ? stable : undefined;
   }
 
   async #recordStable(version: ModelVersion): Promise<void> {

@@ -1,5 +1,5 @@
 /** Events of the worker machine and orders to its runners: one name for one thing in code, log and event. */
-import type { ModelVersion } from '@troupe/shared';
+import type { ModelVersion, Probation } from '@troupe/shared';
 
 /** Everything that the worker machine hears. */
 export type WorkerEvent =
@@ -9,6 +9,11 @@ export type WorkerEvent =
   | { readonly type: 'credits.changed'; readonly credits: number }
   /** From the hosts' reports: whether another worker serves the assigned version with itself. */
   | { readonly type: 'peers.changed'; readonly servedElsewhere: boolean }
+  /** A rollout of the version began, or ended well. */
+  | { readonly type: 'worker.probation'; readonly probation: Probation }
+  | { readonly type: 'worker.confirm' }
+  /** The version must not serve any more. */
+  | { readonly type: 'worker.condemn'; readonly cause: string }
   // From the runner of the assigned version.
   | { readonly type: 'runner.loaded' }
   | { readonly type: 'runner.warmed' }
@@ -20,7 +25,11 @@ export type WorkerEvent =
   // From the runner of the fallback version.
   | { readonly type: 'standby.warmed' }
   | { readonly type: 'standby.lost'; readonly reason: string }
-  | { readonly type: 'standby.drained' };
+  | { readonly type: 'standby.drained' }
+  // From the actor that looks after a sibling: a warm worker of the standby version on this host.
+  | { readonly type: 'sibling.covers'; readonly version: ModelVersion }
+  /** None covers: there is none, or none any more. */
+  | { readonly type: 'sibling.lost' };
 
 /** The process of the assigned version's runner has ended without being asked to. */
 export interface RunnerDied {
@@ -34,7 +43,16 @@ export interface RunnerDied {
 export type RunnerOrderEvent =
   | { readonly type: 'order.serve'; readonly credits: number }
   | { readonly type: 'order.cover'; readonly version: ModelVersion | undefined }
-  | { readonly type: 'order.drain' };
+  /** Within the bound; default the host's drain bound. */
+  | { readonly type: 'order.drain'; readonly boundMs?: number };
+
+/** Orders to the sibling actor. Repeats do no harm. */
+export type SiblingOrderEvent =
+  /** The version whose worker is wanted, ready to cover at once; `undefined`: the last stable one, when needed. */
+  | { readonly type: 'order.probation'; readonly standby: ModelVersion | undefined }
+  /** Cover from now on; not `active`: be ready, others serve the version. Always answered by a `sibling.*` event. */
+  | { readonly type: 'order.cover'; readonly active: boolean }
+  | { readonly type: 'order.uncover' };
 
 /** What a runner actor is for. It never changes its version. */
 export interface RunnerInput {
@@ -52,6 +70,9 @@ export const workerEventTypes: readonly WorkerEvent['type'][] = [
   'worker.drain',
   'credits.changed',
   'peers.changed',
+  'worker.probation',
+  'worker.confirm',
+  'worker.condemn',
   'runner.loaded',
   'runner.warmed',
   'runner.load_failed',
@@ -61,4 +82,6 @@ export const workerEventTypes: readonly WorkerEvent['type'][] = [
   'standby.warmed',
   'standby.lost',
   'standby.drained',
+  'sibling.covers',
+  'sibling.lost',
 ];

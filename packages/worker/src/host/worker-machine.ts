@@ -6,18 +6,22 @@
  * - `serving`: the runner pulls; left when told to drain, or when the runner dies (`loading`, at once after the
  *   first death, with growing pauses later; `fallback` after `maxCrashes` within a minute of health).
  * - `draining`: finishes what its runners hold, within a bound; then `stopped`.
- * - `fallback`: the assigned version cannot serve: the last stable version of the model covers its queue where its
- *   signature accepts, while the assigned one is tried again with growing pauses.
+ * - `fallback`: the assigned version cannot serve, or must not (condemned): another version covers its queue where its
+ *   signature accepts: a sibling (a warm worker of the standby version on this host), else the last stable snapshot,
+ *   else the declared light variant. The assigned one is tried again with growing pauses, unless it was condemned.
+ *
+ * On probation (a rollout has not ended) the version is condemned where it does not load, where its runner died too
+ * often, and by order; the sibling covers as well while a runner is started anew; it counts as stable only when it is
+ * confirmed.
  *
  * A worker never changes its version: a new version is another worker beside this one, so that loading it leaves
  * this one untouched, and a candidate that fails is simply drained.
  *
  * The machine does nothing by itself: processes and files are behind `WorkerPorts`, run as actors that stop with
  * it; time passes only in its delays. Its `runner` and `standby` children are spawned, not invoked by a state,
- * since a runner lives from `loading` through `draining`.
+ * since a runner lives from `loading` through `draining`; its `sibling` child lives as long as the worker.
  */
-import type { Assignment, ModelVersion, WorkerState } from '@troupe/shared';
-import type { CallbackActorLogic } from 'xstate';
+import type { Assignment, ModelVersion, Probation, WorkerState } from '@troupe/shared';
 import {
   assign,
   enqueueActions,
@@ -28,31 +32,10 @@ import {
   spawnChild,
   stopChild,
 } from 'xstate';
-import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from './worker-events.js';
-
-/** Logic of a runner actor: starts the process, tells its fate to the parent; its stop kills the process. */
-export type RunnerLogic = CallbackActorLogic<RunnerOrderEvent, RunnerInput>;
-
-/** What a worker needs from its host. */
-export interface WorkerPorts {
-  readonly runner: RunnerLogic;
-  /** The last stable version of the model that could cover for this one; `undefined` where there is none. */
-  findStandby(assignment: Assignment, signal: AbortSignal): Promise<ModelVersion | undefined>;
-  /** Remembers the version as the last stable one, durably. */
-  recordStable(assignment: Assignment, signal: AbortSignal): Promise<void>;
-}
-
-/** Settings of a worker, in milliseconds. */
-export interface WorkerTimes {
-  /** For each of the two steps: fetch, verify and load; warm-up and golden cases. */
-  readonly loadLimitMs: number;
-  readonly drainBoundMs: number;
-}
-
-export interface WorkerInput {
-  readonly assignment: Assignment;
-  readonly times: WorkerTimes;
-}
+import { type Condemnation, condemnForDeaths, isTooMany } from './probation.js';
+import type { WorkerEvent } from './worker-events.js';
+import { maxCrashes, respawnPauseMs, retryPauseMs } from './worker-pauses.js';
+import type { StandbyWanted, WorkerInput, WorkerPorts, WorkerTimes } from './worker-ports.js';
 
 interface WorkerContext {
   readonly assignment: Assignment;
@@ -67,41 +50,38 @@ interface WorkerContext {
   readonly recentCrashes: number;
   /** Tries of the assigned version in fallback since the last minute of health. */
   readonly retries: number;
+  /** While a rollout of the version is under way. */
+  readonly probation: Probation | undefined;
+  /** Deaths on this probation. */
+  readonly probationCrashes: number;
+  readonly condemned: Condemnation | undefined;
+  /** It has served its version before. */
+  readonly hasServed: boolean;
   /** Why it is not serving its version. */
   readonly reason: string | undefined;
   /** The version that covers, or will. */
   readonly standby: ModelVersion | undefined;
+  /** Versions that could not be made to cover, since the last rest. */
+  readonly failedStandbys: readonly number[];
+  /** The version of the sibling that covers. */
+  readonly sibling: ModelVersion | undefined;
   /** Whether the child was told to pull and has not ended: what it holds must be finished. */
   readonly runnerPulls: boolean;
   readonly standbyPulls: boolean;
 }
 
-/** Deaths within a minute of health after which the version counts as unable to serve (the next one is it). */
-export const maxCrashes = 3;
 const healthMs = 60_000;
 /** Serving for this long, or a hundred answers before, makes a version stable. */
 const provenMs = 10_000;
-const firstPauseMs = 100;
-const longestPauseMs = 30_000;
-const firstRetryMs = 1_000;
 const standbyRestMs = 10_000;
 /** The runner keeps the drain bound by itself; this is for one that does not. */
 const drainGraceMs = 2_000;
+/** For a runner whose version was condemned by order to finish what it holds; it hands back the rest. */
+const condemnBoundMs = 1_000;
 /** Node fires longer timers at once. */
 const longestTimerMs = 2 ** 31 - 1;
 
 const clampDelay = (ms: number) => Math.min(Math.max(0, ms), longestTimerMs);
-
-/** Pause before the next runner: none after the first death, then 100 ms doubling up to 30 s. */
-export function respawnPauseMs(recentCrashes: number): number {
-  if (recentCrashes <= 1) return 0;
-  return Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(30, recentCrashes - 2));
-}
-
-/** Pause before the assigned version is tried again in fallback: 1 s doubling up to 30 s. */
-export function retryPauseMs(retries: number): number {
-  return Math.min(longestPauseMs, firstRetryMs * 2 ** Math.min(30, retries));
-}
 
 const types = {
   context: {} as WorkerContext,
@@ -110,6 +90,7 @@ const types = {
   children: {} as {
     runner: 'runner';
     standby: 'runner';
+    sibling: 'sibling';
     stableSearch: 'findStandby';
     stableRecord: 'recordStable';
   },
@@ -121,9 +102,15 @@ export function createWorkerMachine(ports: WorkerPorts) {
     types,
     actors: {
       runner: ports.runner,
+      sibling: ports.sibling,
       findStandby: fromPromise(
-        ({ input, signal }: { input: Assignment; signal: AbortSignal }): Promise<ModelVersion | undefined> =>
-          ports.findStandby(input, signal),
+        ({
+          input,
+          signal,
+        }: {
+          input: StandbyWanted;
+          signal: AbortSignal;
+        }): Promise<ModelVersion | undefined> => ports.findStandby(input, signal),
       ),
       recordStable: fromPromise(
         ({ input, signal }: { input: Assignment; signal: AbortSignal }): Promise<void> =>
@@ -141,8 +128,14 @@ export function createWorkerMachine(ports: WorkerPorts) {
     },
     guards: {
       isActivated: ({ context }) => context.activated,
-      isLastCrash: ({ context, event }) =>
-        event.type === 'runner.died' && !event.blameless && context.recentCrashes + 1 > maxCrashes,
+      isLastCrash: ({ context, event }) => {
+        if (event.type !== 'runner.died') return false;
+        const { probation, probationCrashes, recentCrashes } = context;
+        if (probation !== undefined) return isTooMany(probation, probationCrashes + 1);
+        return !event.blameless && recentCrashes + 1 > maxCrashes;
+      },
+      isOnProbation: ({ context }) => context.probation !== undefined,
+      isCondemned: ({ context }) => context.condemned !== undefined,
       holdsNothing: ({ context }) => !context.runnerPulls && !context.standbyPulls,
     },
     actions: {
@@ -174,15 +167,48 @@ export function createWorkerMachine(ports: WorkerPorts) {
         type: 'order.serve' as const,
         credits: context.credits,
       })),
-      runnerServes: assign({ runnerPulls: true, reason: undefined }),
+      runnerServes: assign({ runnerPulls: true, reason: undefined, hasServed: true }),
       orderStandbyServe: sendTo('standby', ({ context }) => ({
         type: 'order.serve' as const,
         credits: context.credits,
       })),
       orderCover: sendTo('standby', ({ context }) => ({
         type: 'order.cover' as const,
-        version: context.servedElsewhere ? undefined : context.assignment.version,
+        version: mustCover(context) ? context.assignment.version : undefined,
       })),
+      orderSiblingCover: sendTo('sibling', ({ context }) => ({
+        type: 'order.cover' as const,
+        active: mustCover(context),
+      })),
+      /** Its runner is started anew: meanwhile the sibling covers, on probation. */
+      coverMeanwhile: enqueueActions(({ context, enqueue }) => {
+        if (context.probation !== undefined) {
+          enqueue.sendTo('sibling', { type: 'order.cover' as const, active: true });
+        }
+      }),
+      endSiblingCover: enqueueActions(({ enqueue }) => {
+        enqueue.sendTo('sibling', { type: 'order.uncover' as const });
+        enqueue.assign({ sibling: undefined });
+      }),
+      /** Condemned from now on: whoever covers does so whatever others serve, and says when it has answered. */
+      coverForGood: enqueueActions(({ context, enqueue }) => {
+        enqueue.sendTo('sibling', { type: 'order.cover' as const, active: true });
+        if (!context.standbyPulls) return;
+        enqueue.sendTo('standby', { type: 'order.cover' as const, version: context.assignment.version });
+      }),
+      noteSibling: assign({
+        sibling: ({ context, event }) => (event.type === 'sibling.covers' ? event.version : context.sibling),
+      }),
+      forgetSibling: assign({ sibling: undefined }),
+      /** One that was condemned by order finishes what it holds, shortly; any other is ended. */
+      leaveRunner: enqueueActions(({ context, enqueue }) => {
+        if (context.condemned?.kind === 'order' && context.runnerPulls) {
+          enqueue.sendTo('runner', { type: 'order.drain' as const, boundMs: condemnBoundMs });
+        } else {
+          enqueue.stopChild('runner');
+          enqueue.assign({ runnerPulls: false });
+        }
+      }),
       standbyServes: assign({ standbyPulls: true }),
       /** Whatever pulls is told to finish; whatever does not is ended. */
       orderDrain: enqueueActions(({ context, enqueue }) => {
@@ -208,13 +234,46 @@ export function createWorkerMachine(ports: WorkerPorts) {
         crashes: ({ context }) => context.crashes + 1,
         recentCrashes: ({ context, event }) =>
           context.recentCrashes + (event.type === 'runner.died' && !event.blameless ? 1 : 0),
+        probationCrashes: ({ context }) =>
+          context.probationCrashes + (context.probation === undefined ? 0 : 1),
         runnerPulls: false,
       }),
+      noteProbation: enqueueActions(({ context, event, enqueue }) => {
+        if (event.type !== 'worker.probation' || context.condemned !== undefined) return;
+        const { probation } = event;
+        enqueue.assign({
+          probation,
+          probationCrashes: context.probation === undefined ? 0 : context.probationCrashes,
+        });
+        enqueue.sendTo('sibling', { type: 'order.probation' as const, standby: probation.standby });
+      }),
+      noteConfirmed: enqueueActions(({ context, enqueue }) => {
+        if (context.probation === undefined) return;
+        enqueue.assign({ probation: undefined });
+        enqueue.sendTo('sibling', { type: 'order.probation' as const, standby: undefined });
+      }),
+      /** It did not load, or failed the gate. */
+      judgeFailure: assign(({ context }) =>
+        context.probation === undefined
+          ? {}
+          : condemned({ kind: 'candidate', cause: context.reason ?? 'it did not load', atNs: ports.nowNs() }),
+      ),
+      /** After the death was noted. */
+      judgeDeath: assign(({ context }) => {
+        const { hasServed, probation, probationCrashes, reason } = context;
+        if (probation === undefined || !isTooMany(probation, probationCrashes)) return {};
+        return condemned(
+          condemnForDeaths(probationCrashes, hasServed, reason ?? 'no reason is known', ports.nowNs()),
+        );
+      }),
+      judgeByOrder: assign(({ context }) =>
+        condemned({ kind: 'order', cause: context.reason ?? 'it was told to', atNs: ports.nowNs() }),
+      ),
       noteReason: assign({
         reason: ({ context, event }) =>
           event.type === 'runner.died' || event.type === 'runner.load_failed'
             ? event.reason
-            : event.type === 'worker.drain'
+            : event.type === 'worker.drain' || event.type === 'worker.condemn'
               ? event.cause
               : context.reason,
       }),
@@ -223,7 +282,13 @@ export function createWorkerMachine(ports: WorkerPorts) {
       }),
       noteRetry: assign({ retries: ({ context }) => context.retries + 1 }),
       forgetCrashes: assign({ recentCrashes: 0, retries: 0 }),
-      forgetStandby: assign({ standby: undefined }),
+      forgetStandby: assign({ standby: undefined, failedStandbys: [] }),
+      noteStandbyFailed: assign({
+        failedStandbys: ({ context }) => [
+          ...context.failedStandbys,
+          ...(context.standby === undefined ? [] : [context.standby.version]),
+        ],
+      }),
     },
   });
 
@@ -238,16 +303,27 @@ export function createWorkerMachine(ports: WorkerPorts) {
       crashes: 0,
       recentCrashes: 0,
       retries: 0,
+      probation: input.assignment.probation,
+      probationCrashes: 0,
+      condemned: undefined,
+      hasServed: false,
       reason: undefined,
       standby: undefined,
+      failedStandbys: [],
+      sibling: undefined,
       runnerPulls: false,
       standbyPulls: false,
     }),
+    entry: spawnChild('sibling', { id: 'sibling', input: ({ context }) => context.assignment }),
     initial: 'loading',
     on: {
       'worker.activate': { actions: 'noteActivated' },
       'credits.changed': { actions: 'noteCredits' },
       'peers.changed': { actions: 'notePeers' },
+      'worker.probation': { actions: 'noteProbation' },
+      'worker.confirm': { actions: 'noteConfirmed' },
+      'sibling.covers': { actions: 'noteSibling' },
+      'sibling.lost': { actions: 'forgetSibling' },
       // A standby that was retired finishes in any state; only `fallback` cares how it ended.
       'standby.drained': { actions: ['standbyEnded', 'stopStandby'] },
       'standby.lost': { actions: ['standbyEnded', 'stopStandby'] },
@@ -256,16 +332,23 @@ export function createWorkerMachine(ports: WorkerPorts) {
       loading: {
         initial: 'starting',
         // Nothing was pulled yet: there is nothing to finish.
-        on: { 'worker.drain': { target: 'stopped', actions: 'noteReason' } },
+        on: {
+          'worker.drain': { target: 'stopped', actions: 'noteReason' },
+          'worker.condemn': { target: 'fallback', actions: ['noteReason', 'judgeByOrder'] },
+        },
         states: {
           starting: {
             entry: 'spawnRunner',
-            after: { loadLimit: { target: '#worker.fallback', actions: 'noteTooSlow' } },
+            after: { loadLimit: { target: '#worker.fallback', actions: ['noteTooSlow', 'judgeFailure'] } },
             on: {
               'runner.loaded': '#worker.warm',
-              'runner.load_failed': { target: '#worker.fallback', actions: 'noteReason' },
+              'runner.load_failed': { target: '#worker.fallback', actions: ['noteReason', 'judgeFailure'] },
               'runner.died': [
-                { guard: 'isLastCrash', target: '#worker.fallback', actions: ['noteReason', 'noteDeath'] },
+                {
+                  guard: 'isLastCrash',
+                  target: '#worker.fallback',
+                  actions: ['noteReason', 'noteDeath', 'judgeDeath'],
+                },
                 { target: 'pausing', actions: ['noteReason', 'noteDeath', 'stopRunner'] },
               ],
             },
@@ -277,17 +360,22 @@ export function createWorkerMachine(ports: WorkerPorts) {
         initial: 'warming',
         on: {
           'worker.drain': { target: 'stopped', actions: 'noteReason' },
+          'worker.condemn': { target: 'fallback', actions: ['noteReason', 'judgeByOrder'] },
           'runner.died': [
-            { guard: 'isLastCrash', target: 'fallback', actions: ['noteReason', 'noteDeath'] },
+            {
+              guard: 'isLastCrash',
+              target: 'fallback',
+              actions: ['noteReason', 'noteDeath', 'judgeDeath'],
+            },
             { target: 'loading.pausing', actions: ['noteReason', 'noteDeath', 'stopRunner'] },
           ],
         },
         states: {
           warming: {
-            after: { loadLimit: { target: '#worker.fallback', actions: 'noteTooSlow' } },
+            after: { loadLimit: { target: '#worker.fallback', actions: ['noteTooSlow', 'judgeFailure'] } },
             on: {
               'runner.warmed': 'ready',
-              'runner.load_failed': { target: '#worker.fallback', actions: 'noteReason' },
+              'runner.load_failed': { target: '#worker.fallback', actions: ['noteReason', 'judgeFailure'] },
             },
           },
           ready: {
@@ -297,19 +385,34 @@ export function createWorkerMachine(ports: WorkerPorts) {
         },
       },
       serving: {
-        entry: ['runnerServes', 'orderServe'],
+        entry: ['runnerServes', 'orderServe', 'endSiblingCover'],
         initial: 'unproven',
         after: { health: { actions: 'forgetCrashes' } },
         on: {
           'worker.drain': { target: 'draining', actions: 'noteReason' },
+          'worker.condemn': { target: 'fallback', actions: ['noteReason', 'judgeByOrder'] },
           'credits.changed': { actions: ['noteCredits', 'orderServe'] },
           'runner.died': [
-            { guard: 'isLastCrash', target: 'fallback', actions: ['noteReason', 'noteDeath'] },
-            { target: 'loading.pausing', actions: ['noteReason', 'noteDeath', 'stopRunner'] },
+            {
+              guard: 'isLastCrash',
+              target: 'fallback',
+              actions: ['noteReason', 'noteDeath', 'judgeDeath'],
+            },
+            {
+              target: 'loading.pausing',
+              actions: ['noteReason', 'noteDeath', 'stopRunner', 'coverMeanwhile'],
+            },
           ],
         },
         states: {
-          unproven: { after: { proven: 'recording' }, on: { 'runner.proven': 'recording' } },
+          unproven: {
+            after: { proven: [{ guard: 'isOnProbation', target: 'awaiting' }, { target: 'recording' }] },
+            on: {
+              'runner.proven': [{ guard: 'isOnProbation', target: 'awaiting' }, { target: 'recording' }],
+            },
+          },
+          // Proven, and still on probation.
+          awaiting: { on: { 'worker.confirm': { target: 'recording', actions: 'noteConfirmed' } } },
           recording: {
             invoke: {
               id: 'stableRecord',
@@ -324,17 +427,36 @@ export function createWorkerMachine(ports: WorkerPorts) {
       },
       fallback: {
         type: 'parallel',
-        entry: ['runnerEnded', 'stopRunner', 'standbyEnded', 'stopStandby'],
-        on: { 'worker.drain': { target: 'draining', actions: 'noteReason' } },
+        entry: ['leaveRunner', 'standbyEnded', 'stopStandby'],
+        on: {
+          'worker.drain': { target: 'draining', actions: 'noteReason' },
+          // One that was condemned by order, and finished.
+          'runner.drained': { actions: ['runnerEnded', 'stopRunner'] },
+          'runner.died': { actions: ['noteDeath', 'stopRunner'] },
+        },
         states: {
           cover: {
-            initial: 'finding',
+            initial: 'asking',
+            on: { 'sibling.covers': { target: '.flipped', actions: ['noteSibling', 'retireStandby'] } },
             states: {
+              asking: {
+                entry: 'orderSiblingCover',
+                on: { 'sibling.lost': { target: 'finding', actions: 'forgetSibling' } },
+              },
+              flipped: {
+                on: {
+                  'peers.changed': { actions: ['notePeers', 'orderSiblingCover'] },
+                  'sibling.lost': { target: 'finding', actions: 'forgetSibling' },
+                },
+              },
               finding: {
                 invoke: {
                   id: 'stableSearch',
                   src: 'findStandby',
-                  input: ({ context }) => context.assignment,
+                  input: ({ context }) => ({
+                    assignment: context.assignment,
+                    except: context.failedStandbys,
+                  }),
                   onDone: [
                     {
                       guard: ({ event }) => event.output !== undefined,
@@ -347,12 +469,13 @@ export function createWorkerMachine(ports: WorkerPorts) {
                 },
               },
               preparing: {
-                entry: 'spawnStandby',
-                after: { loadLimit: 'resting' },
+                // One that was retired may still finish what it holds; there is room for one.
+                entry: ['standbyEnded', 'stopStandby', 'spawnStandby'],
+                after: { loadLimit: { target: 'finding', actions: ['noteStandbyFailed', 'stopStandby'] } },
                 on: {
                   'standby.warmed': 'covering',
-                  'standby.lost': 'resting',
-                  'standby.drained': 'resting',
+                  'standby.lost': { target: 'finding', actions: ['noteStandbyFailed', 'stopStandby'] },
+                  'standby.drained': { target: 'finding', actions: ['noteStandbyFailed', 'stopStandby'] },
                 },
               },
               covering: {
@@ -374,16 +497,34 @@ export function createWorkerMachine(ports: WorkerPorts) {
           retry: {
             initial: 'waiting',
             states: {
-              waiting: { after: { retryPause: 'trying' } },
+              waiting: {
+                always: { guard: 'isCondemned', target: 'given_up' },
+                after: { retryPause: 'trying' },
+                on: { 'worker.condemn': { target: 'given_up', actions: ['noteReason', 'judgeByOrder'] } },
+              },
               trying: {
                 entry: ['noteRetry', 'spawnRunner'],
-                after: { loadLimit: { target: 'waiting', actions: ['noteTooSlow', 'stopRunner'] } },
+                after: {
+                  loadLimit: { target: 'waiting', actions: ['noteTooSlow', 'judgeFailure', 'stopRunner'] },
+                },
                 on: {
                   'runner.warmed': { target: '#worker.warm.ready', actions: 'retireStandby' },
-                  'runner.load_failed': { target: 'waiting', actions: ['noteReason', 'stopRunner'] },
-                  'runner.died': { target: 'waiting', actions: ['noteReason', 'noteDeath', 'stopRunner'] },
+                  'runner.load_failed': {
+                    target: 'waiting',
+                    actions: ['noteReason', 'judgeFailure', 'stopRunner'],
+                  },
+                  'runner.died': {
+                    target: 'waiting',
+                    actions: ['noteReason', 'noteDeath', 'judgeDeath', 'stopRunner'],
+                  },
+                  'worker.condemn': {
+                    target: 'given_up',
+                    actions: ['noteReason', 'judgeByOrder', 'stopRunner'],
+                  },
                 },
               },
+              // Condemned: never again by this worker.
+              given_up: { entry: 'coverForGood' },
             },
           },
         },
@@ -412,10 +553,19 @@ export function workerStateOf(snapshot: WorkerSnapshot): WorkerState | undefined
   return top === 'stopped' || snapshot.status !== 'active' ? undefined : (top as WorkerState);
 }
 
-/** The version that answers now: its own, the standby's, or none. */
-export function servingVersionOf(snapshot: WorkerSnapshot): number | undefined {
-  const { context } = snapshot;
-  if (context.runnerPulls) return context.assignment.version.version;
-  if (context.standbyPulls) return context.standby?.version;
-  return undefined;
+/** The version that answers now: its own, that of whoever covers for it, or none. */
+export function servingVersionOf({ context }: WorkerSnapshot): number | undefined {
+  const cover = context.sibling ?? (context.standbyPulls ? context.standby : undefined);
+  const own = context.runnerPulls ? context.assignment.version : undefined;
+  // A condemned version's runner may still finish what it holds.
+  return (context.condemned === undefined ? (own ?? cover) : (cover ?? own))?.version;
+}
+
+/** Whether somebody is to pull the assigned version's queue in its place. */
+function mustCover({ condemned: verdict, servedElsewhere }: WorkerContext): boolean {
+  return verdict !== undefined || !servedElsewhere;
+}
+
+function condemned(verdict: Condemnation): Pick<WorkerContext, 'condemned' | 'probation'> {
+  return { condemned: verdict, probation: undefined };
 }

@@ -26,6 +26,24 @@ export function describeNotice(
     }
     case 'stopped':
       return [{ kind: EventKind.WorkerState, text: `${who} has stopped`, data: { ...about, to: 'stopped' } }];
+    case 'condemned': {
+      const { atNs, cause, kind } = notice.verdict;
+      const data = { ...about, kind, cause, atNs: String(atNs) };
+      return [{ kind: EventKind.VersionCondemned, text: `${who} is condemned: ${cause}`, data }];
+    }
+    case 'flipped': {
+      const { answeredNs, by, condemnedNs, to } = notice;
+      const tookMs = Number(answeredNs - condemnedNs) / 1e6;
+      const data = {
+        ...about,
+        servingVersion: to,
+        by,
+        condemnedNs: String(condemnedNs),
+        answeredNs: String(answeredNs),
+      };
+      const text = `version ${to ?? '?'} answers for ${who} since ${tookMs.toFixed(1)} ms after it was condemned`;
+      return [{ kind: EventKind.WorkerFlipped, text, data }];
+    }
     case 'died': {
       const { reason, handedBack } = notice;
       const data = {

@@ -65,6 +65,12 @@ export class WorkerTable {
       case 'credits':
         this.find(command).send({ type: 'credits.changed', credits: command.credits });
         return;
+      case 'confirm':
+        this.find(command).send({ type: 'worker.confirm' });
+        return;
+      case 'condemn':
+        this.find(command).send({ type: 'worker.condemn', cause: command.cause });
+        return;
       case 'drain':
         this.workers.get(workerKey(command))?.drain(command.cause);
         return;
@@ -124,7 +130,10 @@ export class WorkerTable {
       if (existing.state === 'draining' || existing.state === undefined) {
         throw new TroupeError('placement.no_slot', `${key} is draining: assign it again once it is gone`);
       }
-      return; // a repeat; credits have a command of their own
+      // A repeat; credits have a command of their own. But a rollout may begin of a version that is served already.
+      const { probation } = assignment;
+      if (probation !== undefined) existing.send({ type: 'worker.probation', probation });
+      return;
     }
     if (this.workers.size >= this.slotCount) {
       throw new TroupeError(

@@ -26,6 +26,19 @@ export interface RunnerSpec {
   readonly logLevel: string;
   /** Stream sequences that the worker's dead runners held: each is run alone. */
   readonly suspects?: readonly number[];
+  /** On probation: the version that requests are repeated on. */
+  readonly standby?: ModelVersion;
+  /** Load at the lowest priority, and raise it when warm. */
+  readonly loadsGently?: boolean;
+}
+
+/** How another version's queue is covered: by pulling it, or by being ready to. */
+export type CoverMode = 'ready' | 'active';
+
+/** What became of requests of another version that were repeated here. */
+export interface RepeatCounts {
+  readonly answered: number;
+  readonly failed: number;
 }
 
 /** Host → runner. */
@@ -34,8 +47,14 @@ export type RunnerOrder =
   | { readonly kind: 'load'; readonly spec: RunnerSpec }
   /** Begin (or go on) pulling with this many credits; repeats change the credits. */
   | { readonly kind: 'serve'; readonly credits: number }
-  /** Serve this other version's queue too (fallback: answers are marked degraded); `undefined` ends it. */
-  | { readonly kind: 'cover'; readonly version: ModelVersion | undefined }
+  /**
+   * Serve this other version's queue too (answers are marked degraded), or be `ready` to, with all made that needs a
+   * round trip. Each `active` order is answered by one `covered` report.
+   */
+  | { readonly kind: 'cover'; readonly version: ModelVersion; readonly mode: CoverMode }
+  | { readonly kind: 'uncover'; readonly version: number }
+  /** Its version is on probation, and requests are repeated on this version; `undefined`: no longer. */
+  | { readonly kind: 'probation'; readonly standby: ModelVersion | undefined }
   /** Stop pulling, finish what it holds within the bound, hand back the rest, report `drained`, exit by itself. */
   | { readonly kind: 'drain'; readonly boundMs: number };
 
@@ -84,6 +103,10 @@ export interface RunnerStatus {
   readonly rows: number;
   readonly p50Ms?: number;
   readonly p99Ms?: number;
+  /** Requests behind p50 and p99. */
+  readonly samples?: number;
+  /** By the version that was asked for. */
+  readonly repeats?: Readonly<Record<string, RepeatCounts>>;
   /** How long the session's present run has lasted, in milliseconds; absent where none runs. */
   readonly runningMs?: number;
   /**
@@ -100,6 +123,8 @@ export type RunnerReport =
   | { readonly kind: 'load_failed'; readonly error: WireError }
   /** Sent before the run of a message with delivery > 1, and `undefined` after it: such a run may end the runner. */
   | { readonly kind: 'running_alone'; readonly message: LoneMessage | undefined }
+  /** The first answer for a covered version, since it was last ordered to cover it: its time in nanoseconds. */
+  | { readonly kind: 'covered'; readonly version: number; readonly answeredNs: string }
   | HoldingsReport
   | RunnerStatus
   | { readonly kind: 'drained'; readonly handedBack: number };

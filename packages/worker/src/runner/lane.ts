@@ -1,8 +1,8 @@
 /**
- * One version's queue as a runner serves it: its puller and its cancels. A runner has a lane for its own version and,
- * while it covers for another one, a second. Nothing here throws at the runner: a reply inbox comes from outside.
+ * One version's queue as a runner serves it: its puller and its cancels. A runner has a lane for its own version and one
+ * for each that it covers. Nothing here throws at the runner: a reply inbox comes from outside.
  */
-import type { Log, ModelVersion, TroupeError, WireMessage } from '@troupe/shared';
+import { type Log, type ModelVersion, TroupeError, type WireMessage } from '@troupe/shared';
 import {
   type CancelMessage,
   createWorkPuller,
@@ -21,6 +21,8 @@ export interface LaneOptions {
   readonly limits: LaneLimits;
   readonly log: Log;
   readonly freeSlots: () => number;
+  /** After each answer that is none of an error. */
+  onAnswered?(): void;
   onMessage(lane: Lane, message: WorkMessage): void;
   onCancel(lane: Lane, cancel: CancelMessage): void;
 }
@@ -74,7 +76,8 @@ export function openLane(link: NatsLink, options: LaneOptions): Lane {
     pullMore: () => puller.pullMore(),
     lastPullAgoMs: () => puller.lastPullAgoMs(),
     answer: (message, answer) => {
-      attempt('an answer', () => puller.answer(message, answer));
+      const sent = attempt('an answer', () => puller.answer(message, answer));
+      if (sent && !(answer instanceof TroupeError)) options.onAnswered?.();
     },
     ack: (message) => {
       attempt('an ack', () => puller.ack(message));

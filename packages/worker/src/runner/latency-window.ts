@@ -14,6 +14,8 @@ export interface LatencyWindow {
   record(latencyMs: number, nowMs: number): void;
   /** The latency that this share of requests did not exceed; `undefined` where there was none. */
   percentile(ratio: number, nowMs: number): number | undefined;
+  /** Requests of the last minute. */
+  samples(nowMs: number): number;
 }
 
 export function createLatencyWindow(): LatencyWindow {
@@ -21,6 +23,16 @@ export function createLatencyWindow(): LatencyWindow {
     period: -1,
     counts: new Uint32Array(bucketCount),
   }));
+
+  const recentSlices = (nowMs: number) => {
+    const oldest = Math.floor(nowMs / sliceMs) - sliceCount + 1;
+    return slices.filter(({ period }) => period >= oldest);
+  };
+  const countAll = (recent: typeof slices) => {
+    let total = 0;
+    for (const { counts } of recent) for (const count of counts) total += count;
+    return total;
+  };
 
   return {
     record(latencyMs, nowMs) {
@@ -36,10 +48,8 @@ export function createLatencyWindow(): LatencyWindow {
       slice.counts[index] = (slice.counts[index] ?? 0) + 1;
     },
     percentile(ratio, nowMs) {
-      const oldest = Math.floor(nowMs / sliceMs) - sliceCount + 1;
-      const recent = slices.filter(({ period }) => period >= oldest);
-      let total = 0;
-      for (const { counts } of recent) for (const count of counts) total += count;
+      const recent = recentSlices(nowMs);
+      const total = countAll(recent);
       if (total === 0) return undefined;
       let left = Math.max(1, Math.ceil(total * ratio));
       for (let bucket = 0; bucket < bucketCount; bucket += 1) {
@@ -48,5 +58,6 @@ export function createLatencyWindow(): LatencyWindow {
       }
       return undefined;
     },
+    samples: (nowMs) => countAll(recentSlices(nowMs)),
   };
 }

@@ -36,7 +36,13 @@ function obey(order: RunnerOrder): void {
       runner?.serve(order.credits);
       return;
     case 'cover':
-      runner?.cover(order.version);
+      runner?.cover(order.version, order.mode);
+      return;
+    case 'uncover':
+      runner?.uncover(order.version);
+      return;
+    case 'probation':
+      runner?.probation(order.standby);
       return;
     case 'drain':
       if (runner === undefined) leave();

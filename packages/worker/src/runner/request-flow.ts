@@ -8,6 +8,7 @@ import {
   type InferRequest,
   isAnswerSubject,
   type Log,
+  type ModelVersion,
   type Tensor,
   TroupeError,
   type WireMessage,
@@ -20,6 +21,7 @@ import { type HeldRequest, HeldRequests } from './held-requests.js';
 import type { Lane } from './lane.js';
 import { createLatencyWindow } from './latency-window.js';
 import { answerTooLarge, RequestIntake, type ServedModel } from './request-intake.js';
+import { StandbyRepeat } from './standby-repeat.js';
 
 export interface RequestFlowOptions {
   readonly link: NatsLink;
@@ -50,6 +52,7 @@ export class RequestFlow {
   readonly #batcher: Batcher<RequestJob>;
   readonly #intake: RequestIntake;
   readonly #latencies = createLatencyWindow();
+  readonly #repeats: StandbyRepeat;
   readonly #renewTimer: NodeJS.Timeout;
   #arrivals: { readonly lane: Lane; readonly message: WorkMessage }[] = [];
   #turnScheduled = false;
@@ -62,6 +65,8 @@ export class RequestFlow {
   constructor(options: RequestFlowOptions) {
     this.#options = options;
     this.#intake = new RequestIntake(options.served);
+    const { link, log, served } = options;
+    this.#repeats = new StandbyRepeat({ link, log, model: served.model, version: served.version.version });
     this.#held = new HeldRequests((report) => options.report(report));
     this.#batcher = new Batcher<RequestJob>({
       session: options.session,
@@ -84,11 +89,17 @@ export class RequestFlow {
     return this.#held.size + this.#arrivals.length;
   }
 
+  /** Its version is on probation, and this one stands by; `undefined`: no longer. */
+  set standby(version: ModelVersion | undefined) {
+    this.#repeats.standby = version;
+  }
+
   status(nowMs = performance.now()): FlowStatus {
     const p50Ms = this.#latencies.percentile(0.5, nowMs);
     const p99Ms = this.#latencies.percentile(0.99, nowMs);
     const runningMs = this.#batcher.runningMs(nowMs);
     const alone = this.#batcher.runningAlone;
+    const repeats = this.#repeats.counts();
     return {
       inFlight: this.heldCount,
       completed: this.#completed,
@@ -96,6 +107,8 @@ export class RequestFlow {
       ...this.#batcher.counts,
       ...(p50Ms === undefined ? {} : { p50Ms }),
       ...(p99Ms === undefined ? {} : { p99Ms }),
+      samples: this.#latencies.samples(nowMs),
+      ...(repeats === undefined ? {} : { repeats }),
       ...(runningMs === undefined ? {} : { runningMs }),
       ...(alone === undefined ? {} : { runningAlone: loneMessage(alone.held) }),
     };
@@ -198,6 +211,13 @@ export class RequestFlow {
       this.#deadLetter(held);
       return;
     }
+    const suspect = message.ref.delivery > 1 || this.#options.served.suspects.has(message.ref.streamSequence);
+    if (suspect) this.#repeatOr(held, true, () => this.#line(held));
+    else this.#line(held);
+  }
+
+  /** Puts a request in line to be run. */
+  #line(held: HeldRequest): void {
     try {
       const job = this.#admit(held);
       held.job = job;
@@ -205,6 +225,27 @@ export class RequestFlow {
     } catch (thrown) {
       this.#answer(held, asTroupeError(thrown));
     }
+  }
+
+  /** Gives a request to the standby, where there is one that may have it; else, or where it cannot, `otherwise`. */
+  #repeatOr(held: HeldRequest, suspect: boolean, otherwise: () => void): void {
+    if (!this.#repeats.mayRepeat(held.lane, held.message)) {
+      otherwise();
+      return;
+    }
+    void this.#repeats.repeat(held.message, suspect).then((done) => {
+      if (held.released) return;
+      if (done) {
+        this.#held.drop(held);
+        this.#settled();
+      } else if (this.#handingBack) {
+        this.#held.handBack(held);
+        this.#settled();
+      } else {
+        otherwise();
+        this.#scheduleTurn();
+      }
+    });
   }
 
   /** Checks a request and makes it a job. Throws what its caller is to be told. */
@@ -215,7 +256,9 @@ export class RequestFlow {
     if (lane.covering && message.pinned) throw this.#versionUnavailable(lane);
     try {
       const { request, job } = this.#intake.open(message, link.maxPayloadBytes());
-      return Object.assign(job, { request, held });
+      // One that may have ended a runner of another version must not take a batch with it.
+      const exclusive = job.exclusive || message.suspect === true;
+      return Object.assign(job, { request, held, exclusive });
     } catch (thrown) {
       if (lane.covering && this.#wouldFit(message, lane)) throw this.#versionUnavailable(lane);
       throw thrown;
@@ -250,7 +293,11 @@ export class RequestFlow {
     if (job.exclusive) this.#scheduleTurn();
     switch (outcome.kind) {
       case 'ran':
-        this.#answerOutputs(held, request, outcome.outputs);
+        if (this.#repeats.isUnfit(held.lane, held.message, outcome.outputs)) {
+          this.#repeatOr(held, false, () => this.#answerOutputs(held, request, outcome.outputs));
+        } else {
+          this.#answerOutputs(held, request, outcome.outputs);
+        }
         return;
       case 'expired':
         this.#answer(held, deadlinePassed());
@@ -260,17 +307,22 @@ export class RequestFlow {
         this.#answer(held, answerTooLarge(outcome.bytes, this.#options.link.maxPayloadBytes(), 'at least '));
         return;
       case 'failed':
-        this.#failed += 1;
-        this.#answer(held, outcome.error);
+        this.#repeatOr(held, false, () => {
+          this.#failed += 1;
+          this.#repeats.note(held.message, undefined);
+          this.#answer(held, outcome.error);
+        });
         return;
     }
   }
 
   #answerOutputs(held: HeldRequest, request: InferRequest, outputs: readonly Tensor[]): void {
     const { link } = this.#options;
+    const degraded = held.lane.covering || held.message.askedVersion !== undefined;
+    this.#repeats.note(held.message, outputs);
     let answer: WireMessage | TroupeError;
     try {
-      answer = this.#intake.encode(request, outputs, held.lane.covering, link.maxPayloadBytes());
+      answer = this.#intake.encode(request, outputs, degraded, link.maxPayloadBytes());
       this.#completed += 1;
     } catch (thrown) {
       answer = asTroupeError(thrown);

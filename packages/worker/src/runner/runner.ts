@@ -18,10 +18,11 @@ import {
   TroupeError,
 } from '@troupe/shared';
 import { connectNats, type NatsLink } from '@troupe/shared/nats';
-import type { RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
+import type { CoverMode, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
 import { type ModelSession, startSession } from '../onnx/session-client.js';
-import { type Lane, openLane } from './lane.js';
+import { lowerPriority, raisePriority } from './gentle-load.js';
 import { RequestFlow } from './request-flow.js';
+import { RunnerLanes } from './runner-lanes.js';
 import { warmUp } from './warm-up.js';
 
 /** What a runner needs from its process. */
@@ -48,20 +49,17 @@ export class Runner {
   readonly #leaving = new AbortController();
   #link: NatsLink | undefined;
   #flow: RequestFlow | undefined;
-  #ownLane: Lane | undefined;
-  #coverLane: Lane | undefined;
-  /** Lanes that pull no more, whose messages may still be held. */
-  readonly #formerLanes = new Set<Lane>();
-  #credits: number;
-  #serving = false;
-  #covered: ModelVersion | undefined;
+  readonly #lanes: RunnerLanes;
+  #standby: ModelVersion | undefined;
   #draining: Promise<void> | undefined;
 
   constructor(spec: RunnerSpec, doors: RunnerProcessDoors) {
     this.#spec = spec;
     this.#doors = doors;
-    this.#credits = spec.credits;
+    this.#standby = spec.standby;
     this.#log = createLog(`runner ${spec.model} v${spec.version.version} ${spec.device}`, spec.logLevel);
+    // The session's thread inherits it, and so do its own.
+    if (spec.loadsGently === true) lowerPriority();
     this.#session = startSession({
       modelPath: spec.modelPath,
       device: spec.device,
@@ -72,6 +70,22 @@ export class Runner {
       (error) => doors.die(error.message),
       () => undefined,
     );
+    this.#lanes = new RunnerLanes({
+      model: spec.model,
+      version: spec.version,
+      limits: {
+        ackWaitMs: spec.ackWaitMs,
+        queueLimit: spec.queueLimit,
+        streamBytes: spec.streamBytes,
+      },
+      credits: spec.credits,
+      log: this.#log,
+      heldCount: () => this.#flow?.heldCount ?? 0,
+      onMessage: (lane, message) => this.#flow?.receive(lane, message),
+      onCancel: (lane, cancel) => this.#flow?.cancel(lane, cancel),
+      onCovered: (version, answeredNs) =>
+        doors.report({ kind: 'covered', version, answeredNs: String(answeredNs) }),
+    });
     this.#statusTimer = setInterval(() => this.#reportStatus(), statusEveryMs);
   }
 
@@ -82,7 +96,8 @@ export class Runner {
       const { signature, loadMs } = await this.#session.loaded;
       assertSameSignature(signature, this.#spec.version.signature);
       this.#doors.report({ kind: 'loaded', signature, loadMs });
-      await warmUp(this.#session, this.#spec.version);
+      await warmUp(this.#session, this.#spec.version, this.#standby !== undefined);
+      if (this.#spec.loadsGently === true) raisePriority();
       if (this.#draining !== undefined) return;
       this.#doors.report({ kind: 'warmed' });
     } catch (thrown) {
@@ -98,19 +113,22 @@ export class Runner {
 
   /** Begins to pull, or goes on with other credits. */
   serve(credits: number): void {
-    this.#credits = credits;
-    this.#serving = true;
-    this.#openLanes();
-    this.#pullMore();
+    this.#lanes.serve(credits);
   }
 
-  /** Serves another version's queue too, or no longer. */
-  cover(version: ModelVersion | undefined): void {
-    if (this.#covered?.version === version?.version) return;
-    this.#covered = version;
-    if (this.#coverLane !== undefined) this.#retire(this.#coverLane);
-    this.#coverLane = undefined;
-    this.#openLanes();
+  /** Serves another version's queue too, or is ready to. */
+  cover(version: ModelVersion, mode: CoverMode): void {
+    this.#lanes.cover(version, mode);
+  }
+
+  uncover(version: number): void {
+    this.#lanes.uncover(version);
+  }
+
+  /** Its version is on probation, and `standby` repeats what it cannot answer; `undefined`: no longer. */
+  probation(standby: ModelVersion | undefined): void {
+    this.#standby = standby;
+    if (this.#flow !== undefined) this.#flow.standby = standby;
   }
 
   /** Drains within the bound and lets go. Idempotent. */
@@ -122,7 +140,7 @@ export class Runner {
   /** The host is dead: hand back what has not begun, answer what has within a second, and die. */
   async orphaned(): Promise<void> {
     const diesAt = setTimeout(() => this.#doors.die('its host is gone'), lastWordsMs);
-    const stopped = this.#stopLanes();
+    const stopped = this.#lanes.stop();
     this.#flow?.handBack('waiting');
     await stopped;
     this.#flow?.handBack('waiting'); // what arrived until the pulls were off
@@ -179,60 +197,16 @@ export class Runner {
       ackWaitMs,
       log: this.#log,
       report: (report) => this.#doors.report(report),
-      onRelease: () => this.#pullMore(),
+      onRelease: () => this.#lanes.pullMore(),
     });
-    this.#openLanes();
-  }
-
-  #openLanes(): void {
-    const { model, version } = this.#spec;
-    const flow = this.#flow;
-    if (!this.#serving || this.#draining !== undefined || this.#link === undefined || flow === undefined)
-      return;
-    const open = (link: NatsLink, of: ModelVersion) =>
-      openLane(link, {
-        model,
-        version: of,
-        covering: of !== version,
-        limits: {
-          ackWaitMs: this.#spec.ackWaitMs,
-          queueLimit: of.limits.queueLimit ?? this.#spec.queueLimit,
-          streamBytes: this.#spec.streamBytes,
-        },
-        log: this.#log,
-        freeSlots: () => this.#freeSlots(flow),
-        onMessage: (lane, message) => flow.receive(lane, message),
-        onCancel: (lane, cancel) => flow.cancel(lane, cancel),
-      });
-    this.#ownLane ??= open(this.#link, version);
-    if (this.#covered !== undefined) this.#coverLane ??= open(this.#link, this.#covered);
-  }
-
-  /** For one lane: two lanes share what is free. */
-  #freeSlots(flow: RequestFlow): number {
-    const free = Math.max(0, this.#credits - flow.heldCount);
-    return this.#coverLane === undefined ? free : Math.ceil(free / 2);
-  }
-
-  #pullMore(): void {
-    this.#ownLane?.pullMore();
-    this.#coverLane?.pullMore();
-  }
-
-  #retire(lane: Lane): void {
-    this.#formerLanes.add(lane);
-    lane.stop().catch((thrown: unknown) => this.#log.warn({ err: thrown }, 'a queue was not left cleanly'));
-  }
-
-  async #stopLanes(): Promise<void> {
-    const lanes = [this.#ownLane, this.#coverLane, ...this.#formerLanes].filter((lane) => lane !== undefined);
-    await Promise.allSettled(lanes.map((lane) => lane.stop()));
+    this.#flow.standby = this.#standby;
+    this.#lanes.attach(link);
   }
 
   async #drain(boundMs: number): Promise<void> {
     const { promise: bound, timer } = timeout(boundMs);
     // While disconnected, the confirmation that nothing more will come never comes.
-    await Promise.race([this.#stopLanes(), bound]);
+    await Promise.race([this.#lanes.stop(), bound]);
     const flow = this.#flow;
     if (flow !== undefined) await Promise.race([flow.idle(), bound]);
     clearTimeout(timer);
@@ -244,7 +218,7 @@ export class Runner {
   async #letGo(beforeRelease: () => void = () => undefined): Promise<void> {
     this.#leaving.abort();
     this.#flow?.close();
-    for (const lane of [this.#ownLane, this.#coverLane, ...this.#formerLanes]) lane?.close();
+    this.#lanes.close();
     await this.#link?.close();
     beforeRelease();
     // A run that is under way ends first; a host that has no patience kills the process.
@@ -255,11 +229,11 @@ export class Runner {
 
   #reportStatus(): void {
     const nothing = { inFlight: 0, completed: 0, failed: 0, batches: 0, rows: 0 };
-    const pulling = this.#draining === undefined ? this.#ownLane : undefined;
+    const lastPullAgoMs = this.#draining === undefined ? this.#lanes.lastPullAgoMs() : undefined;
     this.#doors.report({
       kind: 'status',
       natsConnected: this.#link?.isConnected() ?? false,
-      ...(pulling === undefined ? {} : { lastPullAgoMs: pulling.lastPullAgoMs() }),
+      ...(lastPullAgoMs === undefined ? {} : { lastPullAgoMs }),
       ...(this.#flow?.status() ?? nothing),
     });
   }

@@ -2,16 +2,34 @@
  * A model's first runs, before it may serve: they make the runtime allocate and compile what it does on first use,
  * and show on this very device that the golden cases come out right.
  */
-import { type GoldenCase, type ModelVersion, type Tensor, TroupeError } from '@troupe/shared';
+import {
+  decodeGoldenCase,
+  type GoldenCase,
+  type ModelVersion,
+  quoteName,
+  type Tensor,
+  TroupeError,
+} from '@troupe/shared';
 import { runGoldenCases } from '../onnx/golden-run.js';
 import type { ModelSession } from '../onnx/session-client.js';
 import { makeInputs } from '../onnx/trial-data.js';
 import { madeUpRunFault } from '../onnx/trial-messages.js';
+import { hasOnlyFinite, hasSomeFinite } from './finite-outputs.js';
 
 const noLimit = { limitBytes: Number.POSITIVE_INFINITY, json: false } as const;
 
-/** Throws `model.golden`. A model that refuses made-up data is no worse for it. */
-export async function warmUp(session: ModelSession, version: ModelVersion): Promise<void> {
+/** Made-up inputs for a candidate without a finite output: some models are defined on a part of them only. */
+const furtherTries = 8;
+
+/**
+ * Throws `model.golden`. A model that refuses made-up data is no worse for it; but a candidate (a rollout of it is under
+ * way) one of whose outputs holds nothing but NaN and infinities whatever it is given must not serve, unless a golden case expects just that.
+ */
+export async function warmUp(
+  session: Pick<ModelSession, 'run'>,
+  version: ModelVersion,
+  isCandidate = false,
+): Promise<void> {
   const { signature } = version;
   const run = async (inputs: readonly Tensor[], names: readonly string[]): Promise<readonly Tensor[]> => {
     const outcome = await session.run(inputs, names, noLimit);
@@ -21,14 +39,35 @@ export async function warmUp(session: ModelSession, version: ModelVersion): Prom
       : new TroupeError('answer.too_large', `the outputs have ${outcome.bytes} bytes`);
   };
   const golden: readonly GoldenCase[] = version.golden;
+  /** Outputs that have not held a finite number yet. */
+  let barren: ReadonlySet<string> = new Set(signature.outputs.map(({ name }) => name));
+  let ran = 0;
   if (version.batchableReason?.startsWith(madeUpRunFault) !== true) {
     const dims = signature.inputs.map(({ shape }) => shape?.map((dim) => (dim < 0 ? '' : dim)));
     const names = signature.outputs.map(({ name }) => name);
-    const rowCounts = version.batchable ? [1, version.batching.maxBatchSize] : [1];
-    for (const rows of rowCounts) {
-      const inputs = makeInputs(signature.inputs, dims, { rows, otherwise: 2 }, 1);
-      await session.run(inputs, names, noLimit);
+    const tryRows = async (rows: number, seed: number) => {
+      const inputs = makeInputs(signature.inputs, dims, { rows, otherwise: 2 }, seed);
+      const outcome = await session.run(inputs, names, noLimit);
+      if (outcome.kind !== 'ran') return;
+      ran += 1;
+      const fine = new Set(outcome.outputs.filter(hasSomeFinite).map(({ name }) => name));
+      barren = new Set([...barren].filter((name) => !fine.has(name)));
+    };
+    for (const rows of version.batchable ? [1, version.batching.maxBatchSize] : [1]) await tryRows(rows, 1);
+    for (let seed = 2; isCandidate && ran > 0 && barren.size > 0 && seed < 2 + furtherTries; seed += 1) {
+      await tryRows(1, seed);
     }
   }
   await runGoldenCases(signature, golden, run);
+  if (isCandidate && ran > 0 && barren.size > 0 && !golden.some(expectsNonFinite)) {
+    const [name = ''] = barren;
+    throw new TroupeError(
+      'model.golden',
+      `its output ${quoteName(name)} is NaN or infinite throughout, for all made-up inputs`,
+    );
+  }
+}
+
+function expectsNonFinite(stored: GoldenCase): boolean {
+  return !hasOnlyFinite(decodeGoldenCase(stored).outputs);
 }

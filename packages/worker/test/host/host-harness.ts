@@ -14,6 +14,7 @@ import {
   type HostReport,
   type LeaseStore,
   type ModelVersion,
+  type Probation,
   type Signature,
   type TroupeEvent,
   type WorkerReport,
@@ -172,10 +173,22 @@ export class HostHarness {
   }
 
   /** Assigns, activates and waits until it serves. */
-  async serve(host: string, model: string, version: ModelVersion, device = 'cpu:0'): Promise<WorkerReport> {
+  async serve(
+    host: string,
+    model: string,
+    version: ModelVersion,
+    device = 'cpu:0',
+    probation?: Probation,
+  ): Promise<WorkerReport> {
     const assigned = await this.command(host, {
       kind: 'assign',
-      assignment: { model, version, device, credits: defaults.credits },
+      assignment: {
+        model,
+        version,
+        device,
+        credits: defaults.credits,
+        ...(probation === undefined ? {} : { probation }),
+      },
     });
     if (!assigned.ok) throw new Error(assigned.error.error);
     await this.command(host, { kind: 'activate', model, version: version.version, device });

@@ -114,6 +114,8 @@ process.on('message', (order: RunnerOrder) => {
       process.channel?.unref();
       return;
     case 'cover':
+    case 'uncover':
+    case 'probation':
       return;
   }
 });

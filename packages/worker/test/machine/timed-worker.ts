@@ -2,7 +2,7 @@
  * The worker machine with everything around it in the test's hand: its runners, its ports and its clock. Moves are
  * synchronous, so a list of moves replays to the same state, which is what path generation needs.
  */
-import type { ModelVersion } from '@troupe/shared';
+import type { Assignment, ModelVersion, Probation } from '@troupe/shared';
 import {
   type Actor,
   type AnyTransitionDefinition,
@@ -11,7 +11,12 @@ import {
   type PromiseActorLogic,
   SimulatedClock,
 } from 'xstate';
-import type { RunnerInput, RunnerOrderEvent, WorkerEvent } from '../../src/host/worker-events.js';
+import type {
+  RunnerInput,
+  RunnerOrderEvent,
+  SiblingOrderEvent,
+  WorkerEvent,
+} from '../../src/host/worker-events.js';
 import {
   createWorkerMachine,
   type WorkerMachine,
@@ -89,6 +94,9 @@ function settledByTest<TOutput, TInput>(): PromiseActorLogic<TOutput, TInput> {
 export const loadLimitMs = 500;
 export const drainBoundMs = 30_000;
 
+/** Version 1 stands by; one death is borne. */
+export const probation: Probation = { standby: version(1), maxCrashes: 1 };
+
 /** A worker of version 2 in which the test plays every other part. */
 export class TimedWorker {
   readonly clock = new StepClock();
@@ -101,7 +109,7 @@ export class TimedWorker {
   readonly transitions = new Set<AnyTransitionDefinition>();
   errors: unknown[] = [];
 
-  constructor() {
+  constructor(onProbation = false) {
     const machine = createWorkerMachine({
       runner: fromCallback<RunnerOrderEvent, RunnerInput>(({ input, receive }) => {
         this.runners.set(input.role, input);
@@ -112,20 +120,40 @@ export class TimedWorker {
               ? ` ${order.credits}`
               : order.type === 'order.cover'
                 ? ` ${order.version?.version ?? 'nothing'}`
-                : '';
+                : order.type === 'order.drain' && order.boundMs !== undefined
+                  ? ` ${order.boundMs}`
+                  : '';
           this.orders.push(`${input.role} ${order.type}${detail}`);
         });
         return () => {
           if (this.runners.get(input.role) === input) this.runners.delete(input.role);
         };
       }),
+      sibling: fromCallback<SiblingOrderEvent, Assignment>(({ receive }) => {
+        receive((order) => {
+          const detail =
+            order.type === 'order.cover'
+              ? ` ${order.active ? 'active' : 'ready'}`
+              : order.type === 'order.probation'
+                ? ` ${order.standby?.version ?? 'nothing'}`
+                : '';
+          this.orders.push(`sibling ${order.type}${detail}`);
+        });
+      }),
+      nowNs: () => 7n,
       findStandby: () => Promise.reject(new Error('replaced below')),
       recordStable: () => Promise.reject(new Error('replaced below')),
     }).provide({ actors: { findStandby: settledByTest(), recordStable: settledByTest() } });
     this.actor = createActor(machine, {
       clock: this.clock,
       input: {
-        assignment: { model: 'iris', version: version(2), device: 'cpu:0', credits: 64 },
+        assignment: {
+          model: 'iris',
+          version: version(2),
+          device: 'cpu:0',
+          credits: 64,
+          ...(onProbation ? { probation } : {}),
+        },
         times: { loadLimitMs, drainBoundMs },
       },
       inspect: (event) => {
@@ -150,7 +178,17 @@ export class TimedWorker {
       { type: 'worker.drain', cause: 'told to' },
       { type: 'credits.changed', credits: 7 },
       { type: 'peers.changed', servedElsewhere: true },
+      { type: 'worker.probation', probation },
+      { type: 'worker.confirm' },
+      { type: 'worker.condemn', cause: 'rolled back' },
     ];
+    // It speaks only where it was ordered to cover.
+    if (
+      this.snapshot.matches('fallback') ||
+      (this.snapshot.matches('loading') && this.snapshot.context.crashes > 0)
+    ) {
+      moves.push({ type: 'sibling.covers', version: version(1) }, { type: 'sibling.lost' });
+    }
     if (this.clock.pending().length > 0) moves.push({ type: 'test.clock' });
     if (children.stableSearch !== undefined) {
       moves.push(

@@ -3,16 +3,22 @@ import { expect } from 'chai';
 import type { AnyStateNode, AnyTransitionDefinition } from 'xstate';
 import { getAdjacencyMap } from 'xstate/graph';
 import { type WorkerEvent, workerEventTypes } from '../../src/host/worker-events.js';
-import { respawnPauseMs, retryPauseMs, workerStateOf } from '../../src/host/worker-machine.js';
-import { leavesOf, type Move, TimedWorker } from './timed-worker.js';
+import { servingVersionOf, workerStateOf } from '../../src/host/worker-machine.js';
+import { respawnPauseMs, retryPauseMs } from '../../src/host/worker-pauses.js';
+import { leavesOf, type Move, probation, TimedWorker, version } from './timed-worker.js';
 
 const served: Move[] = [{ type: 'worker.activate' }, { type: 'runner.loaded' }, { type: 'runner.warmed' }];
 const failed: Move[] = [{ type: 'runner.load_failed', reason: 'no such operator' }];
-const covering: Move[] = [...failed, { type: 'test.standby_found' }, { type: 'standby.warmed' }];
+const noSibling: Move = { type: 'sibling.lost' };
+const siblingCovers: Move = { type: 'sibling.covers', version: version(1) };
+const covering: Move[] = [...failed, noSibling, { type: 'test.standby_found' }, { type: 'standby.warmed' }];
+/** What was told to the runners, without the sibling's part. */
+const ordersToRunners = (worker: TimedWorker) =>
+  worker.orders.filter((order) => !order.startsWith('sibling'));
 const died = (blameless = false): Move => ({ type: 'runner.died', reason: 'SIGSEGV', blameless });
 
-function at(moves: readonly Move[], check: (worker: TimedWorker) => void): void {
-  const worker = new TimedWorker();
+function at(moves: readonly Move[], check: (worker: TimedWorker) => void, onProbation = false): void {
+  const worker = new TimedWorker(onProbation);
   try {
     check(worker.doAll(moves));
     expect(worker.errors).to.deep.equal([]);
@@ -32,23 +38,23 @@ describe('worker machine', () => {
       expect(stateOf(worker)).to.equal('warm.warming');
       worker.do({ type: 'runner.warmed' });
       expect(stateOf(worker)).to.equal('serving.unproven');
-      expect(worker.orders).to.deep.equal(['runner order.serve 64']);
+      expect(ordersToRunners(worker)).to.deep.equal(['runner order.serve 64']);
     });
   });
 
   it('a warm worker keeps its place without pulling until it is activated', () => {
     at([{ type: 'runner.loaded' }, { type: 'runner.warmed' }], (worker) => {
       expect(stateOf(worker)).to.equal('warm.ready');
-      expect(worker.orders).to.deep.equal([]);
+      expect(ordersToRunners(worker)).to.deep.equal([]);
       worker.do({ type: 'worker.activate' });
-      expect(worker.orders).to.deep.equal(['runner order.serve 64']);
+      expect(ordersToRunners(worker)).to.deep.equal(['runner order.serve 64']);
     });
   });
 
   it('changed credits reach a serving runner at once, and a loading one when it serves', () => {
     at([{ type: 'credits.changed', credits: 7 }, ...served], (worker) => {
       worker.do({ type: 'credits.changed', credits: 9 });
-      expect(worker.orders).to.deep.equal(['runner order.serve 7', 'runner order.serve 9']);
+      expect(ordersToRunners(worker)).to.deep.equal(['runner order.serve 7', 'runner order.serve 9']);
     });
   });
 
@@ -105,13 +111,16 @@ describe('worker machine', () => {
     at(covering, (worker) => {
       expect(stateOf(worker)).to.equal('fallback.cover.covering fallback.retry.waiting');
       expect(worker.started).to.deep.equal(['runner 2', 'standby 1']);
-      expect(worker.orders).to.deep.equal(['standby order.serve 64', 'standby order.cover 2']);
+      expect(ordersToRunners(worker)).to.deep.equal(['standby order.serve 64', 'standby order.cover 2']);
       worker.clock.increment(1_000);
       expect(worker.started).to.deep.equal(['runner 2', 'standby 1', 'runner 2']);
       worker.do({ type: 'worker.activate' });
       worker.do({ type: 'runner.warmed' });
       expect(stateOf(worker)).to.equal('serving.unproven');
-      expect(worker.orders.slice(2)).to.deep.equal(['standby order.drain', 'runner order.serve 64']);
+      expect(ordersToRunners(worker).slice(2)).to.deep.equal([
+        'standby order.drain',
+        'runner order.serve 64',
+      ]);
       expect(worker.runners.has('standby'), 'it finishes what it holds').to.equal(true);
       worker.do({ type: 'standby.drained' });
       expect(worker.runners.has('standby')).to.equal(false);
@@ -120,9 +129,9 @@ describe('worker machine', () => {
 
   it('a version that others serve with itself is not covered by another', () => {
     at([...covering, { type: 'peers.changed', servedElsewhere: true }], (worker) => {
-      expect(worker.orders.at(-1)).to.equal('standby order.cover nothing');
+      expect(ordersToRunners(worker).at(-1)).to.equal('standby order.cover nothing');
       worker.do({ type: 'peers.changed', servedElsewhere: false });
-      expect(worker.orders.at(-1)).to.equal('standby order.cover 2');
+      expect(ordersToRunners(worker).at(-1)).to.equal('standby order.cover 2');
     });
   });
 
@@ -148,6 +157,155 @@ describe('worker machine', () => {
       worker.clock.increment(1);
       expect(stateOf(worker)).to.equal('stopped');
       expect(worker.runners.size).to.equal(0);
+    });
+  });
+
+  it('a worker that cannot serve is covered by a warm sibling where there is one, and by a runner of its own where not', () => {
+    at([...failed, siblingCovers], (worker) => {
+      expect(stateOf(worker)).to.equal('fallback.cover.flipped fallback.retry.waiting');
+      expect(worker.started).to.deep.equal(['runner 2']);
+      expect(servingVersionOf(worker.snapshot)).to.equal(1);
+      worker.do({ type: 'peers.changed', servedElsewhere: true });
+      expect(worker.orders.at(-1)).to.equal('sibling order.cover ready');
+      worker.doAll([noSibling, { type: 'test.standby_found' }]);
+      expect(worker.started).to.deep.equal(['runner 2', 'standby 1']);
+      worker.do(siblingCovers);
+      expect(worker.runners.has('standby'), 'it is not needed').to.equal(false);
+      expect(stateOf(worker)).to.equal('fallback.cover.flipped fallback.retry.waiting');
+    });
+  });
+
+  it('a standby that cannot be had gives way to the next one, and is tried again after a rest', () => {
+    at([...failed, noSibling, { type: 'test.standby_found' }], (worker) => {
+      worker.do({ type: 'standby.lost', reason: 'SIGSEGV' });
+      expect(stateOf(worker)).to.contain('fallback.cover.finding');
+      expect(worker.snapshot.context.failedStandbys).to.deep.equal([1]);
+      worker.do({ type: 'test.standby_missing' });
+      expect(stateOf(worker)).to.contain('fallback.cover.resting');
+      expect(worker.snapshot.context.failedStandbys).to.deep.equal([]);
+    });
+  });
+
+  describe('on probation', () => {
+    const onProbation = (moves: readonly Move[], check: (worker: TimedWorker) => void) =>
+      at(moves, check, true);
+    const again: Move[] = [
+      died(true),
+      siblingCovers,
+      { type: 'test.clock' },
+      { type: 'runner.loaded' },
+      { type: 'runner.warmed' },
+    ];
+
+    it('a version that does not load is condemned, covered, and never tried again', () => {
+      onProbation([...failed, siblingCovers], (worker) => {
+        expect(stateOf(worker)).to.equal('fallback.cover.flipped fallback.retry.given_up');
+        expect(worker.snapshot.context.condemned).to.deep.equal({
+          kind: 'candidate',
+          cause: 'no such operator',
+          atNs: 7n,
+        });
+        worker.clock.increment(3_600_000);
+        expect(worker.started).to.deep.equal(['runner 2']);
+      });
+    });
+
+    it('so is one that is not loaded within the load limit, or not warm', () => {
+      for (const moves of [[], [{ type: 'runner.loaded' }] as Move[]]) {
+        onProbation([...moves, { type: 'test.clock' }], (worker) => {
+          expect(worker.snapshot.context.condemned?.kind).to.equal('candidate');
+        });
+      }
+    });
+
+    it('the sibling covers while a runner is started anew, and no longer', () => {
+      onProbation(served, (worker) => {
+        worker.do(died());
+        expect(stateOf(worker)).to.equal('loading.pausing');
+        expect(worker.orders.at(-1)).to.equal('sibling order.cover active');
+        worker.doAll([siblingCovers, ...again.slice(2)]);
+        expect(workerStateOf(worker.snapshot)).to.equal('serving');
+        expect(worker.orders.slice(-2)).to.deep.equal(['runner order.serve 64', 'sibling order.uncover']);
+        expect(servingVersionOf(worker.snapshot)).to.equal(2);
+      });
+    });
+
+    it('every death counts, a minute of health forgives none, and one too many condemns', () => {
+      onProbation([...served, ...again], (worker) => {
+        worker.clock.increment(60_000);
+        worker.do(died(true));
+        expect(workerStateOf(worker.snapshot)).to.equal('fallback');
+        expect(worker.snapshot.context.condemned?.kind).to.equal('crash');
+        expect(worker.snapshot.context.condemned?.cause).to.match(/2 times on probation, at last: SIGSEGV/);
+      });
+    });
+
+    it('a version that dies before it has served is a candidate that failed, not one that crashed', () => {
+      onProbation([died(), { type: 'test.clock' }, died()], (worker) => {
+        expect(worker.snapshot.context.condemned?.kind).to.equal('candidate');
+      });
+    });
+
+    it('condemned by order: covered at once, its runner finishes what it holds within a second', () => {
+      onProbation([...served, { type: 'worker.condemn', cause: 'p99' }, siblingCovers], (worker) => {
+        expect(stateOf(worker)).to.equal('fallback.cover.flipped fallback.retry.given_up');
+        expect(worker.snapshot.context.condemned).to.deep.equal({ kind: 'order', cause: 'p99', atNs: 7n });
+        expect(worker.orders).to.include('runner order.drain 1000');
+        expect(worker.orders).to.include('sibling order.cover active');
+        expect(worker.runners.has('runner')).to.equal(true);
+        expect(servingVersionOf(worker.snapshot)).to.equal(1);
+        worker.do({ type: 'runner.drained' });
+        expect(worker.runners.has('runner')).to.equal(false);
+      });
+    });
+
+    it('a condemned version is covered even where others still serve it', () => {
+      onProbation(
+        [
+          ...served,
+          { type: 'peers.changed', servedElsewhere: true },
+          { type: 'worker.condemn', cause: 'p99' },
+        ],
+        (worker) => expect(worker.orders).to.not.include('sibling order.cover ready'),
+      );
+    });
+
+    it('a proven version counts as stable only when it is confirmed', () => {
+      onProbation([...served, { type: 'runner.proven' }], (worker) => {
+        expect(stateOf(worker)).to.equal('serving.awaiting');
+        worker.do({ type: 'worker.confirm' });
+        expect(stateOf(worker)).to.equal('serving.recording');
+        expect(worker.orders.at(-1)).to.equal('sibling order.probation nothing');
+      });
+      onProbation([...served, { type: 'worker.confirm' }, { type: 'runner.proven' }], (worker) => {
+        expect(stateOf(worker)).to.equal('serving.recording');
+      });
+    });
+
+    it('a confirmed version is judged as any other again', () => {
+      onProbation(
+        [...served, { type: 'worker.confirm' }, died(), { type: 'test.clock' }, died()],
+        (worker) => {
+          expect(worker.snapshot.context.condemned).to.equal(undefined);
+          expect(workerStateOf(worker.snapshot)).to.equal('loading');
+        },
+      );
+    });
+
+    it('a version that serves already is put on probation by a rollout, and its earlier deaths are not held against it', () => {
+      const earlier: Move[] = [
+        died(),
+        { type: 'test.clock' },
+        { type: 'runner.loaded' },
+        { type: 'runner.warmed' },
+      ];
+      at([...served, ...earlier, { type: 'worker.probation', probation }, died()], (worker) => {
+        expect(workerStateOf(worker.snapshot)).to.equal('loading');
+        expect(worker.orders).to.include('sibling order.probation 1');
+        worker.do(died());
+        worker.doAll([{ type: 'test.clock' }, died()]);
+        expect(worker.snapshot.context.condemned?.kind).to.equal('crash');
+      });
     });
   });
 
@@ -194,17 +352,25 @@ const decisions: Record<
     ignoredBecause: 'it is proven already, or does not serve',
   },
   'runner.drained': {
-    takenIn: ['draining'],
+    takenIn: ['draining', 'fallback'],
     ignoredBecause: 'nobody asked; its end is told as a death',
   },
   'runner.died': {
-    takenIn: ['loading.starting', 'warm', 'serving', 'fallback.retry.trying', 'draining'],
+    takenIn: ['loading.starting', 'warm', 'serving', 'fallback', 'draining'],
     ignoredBecause: 'there is no runner',
   },
   'standby.warmed': {
     takenIn: ['fallback.cover.preparing'],
     ignoredBecause: 'nothing waits for it: it covers already, or is not needed any more',
   },
+  'worker.probation': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
+  'worker.confirm': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
+  'worker.condemn': {
+    takenIn: ['loading', 'warm', 'serving', 'fallback.retry.waiting', 'fallback.retry.trying'],
+    ignoredBecause: 'it is condemned already, or drains',
+  },
+  'sibling.covers': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
+  'sibling.lost': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
   'standby.lost': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
   'standby.drained': { takenIn: anywhere, ignoredBecause: 'a stopped worker takes nothing' },
 };
@@ -223,10 +389,16 @@ const samples: Record<WorkerEvent['type'], WorkerEvent> = {
   'standby.warmed': { type: 'standby.warmed' },
   'standby.lost': { type: 'standby.lost', reason: 'SIGSEGV' },
   'standby.drained': { type: 'standby.drained' },
+  'worker.probation': { type: 'worker.probation', probation },
+  'worker.confirm': { type: 'worker.confirm' },
+  'worker.condemn': { type: 'worker.condemn', cause: 'rolled back' },
+  'sibling.covers': { type: 'sibling.covers', version: version(1) },
+  'sibling.lost': { type: 'sibling.lost' },
 };
 
 /** A state of the exploration: the moves that lead to it. */
 interface Explored {
+  readonly onProbation: boolean;
   readonly status: 'active';
   readonly output: undefined;
   readonly error: undefined;
@@ -262,8 +434,14 @@ describe('worker machine, generated paths on a simulated clock', function () {
     for (const child of Object.values(node.states)) collect(child, into);
   }
 
-  function explore(moves: readonly Move[]): Explored {
-    const worker = new TimedWorker().doAll(moves);
+  /** Moves that matter little in one of the two explorations are left to the other. */
+  const leftOut = (onProbation: boolean): readonly Move['type'][] =>
+    onProbation
+      ? ['credits.changed', 'peers.changed', 'test.standby_search_failed', 'test.record_failed']
+      : ['worker.probation', 'worker.confirm'];
+
+  function explore(onProbation: boolean, moves: readonly Move[]): Explored {
+    const worker = new TimedWorker(onProbation).doAll(moves);
     try {
       for (const transition of worker.transitions) taken.add(nameOf(transition));
       failures.push(...worker.errors);
@@ -272,7 +450,14 @@ describe('worker machine, generated paths on a simulated clock', function () {
       const key = JSON.stringify([
         leaves,
         context.activated,
-        Math.min(context.recentCrashes, 4),
+        context.probation !== undefined,
+        context.condemned?.kind,
+        // Deaths that count: those on probation where it is, none once it is condemned.
+        context.condemned !== undefined
+          ? 0
+          : context.probation !== undefined
+            ? Math.min(context.probationCrashes, 2)
+            : Math.min(context.recentCrashes, 4),
         context.runnerPulls,
         context.standbyPulls,
         [...worker.runners.keys()].sort(),
@@ -286,29 +471,35 @@ describe('worker machine, generated paths on a simulated clock', function () {
         error: undefined,
         moves,
         key,
-        possible: moves.length >= longestPath ? [] : worker.possible(),
+        possible:
+          moves.length >= longestPath
+            ? []
+            : worker.possible().filter(({ type }) => !leftOut(onProbation).includes(type)),
         leaves,
+        onProbation,
       };
     } finally {
       worker.stop();
     }
   }
 
-  const logic = {
-    getInitialSnapshot: () => explore([]),
-    transition: (state: Explored, event: Move) => explore([...state.moves, event]),
+  const logic = (onProbation: boolean) => ({
+    getInitialSnapshot: () => explore(onProbation, []),
+    transition: (state: Explored, event: Move) => explore(onProbation, [...state.moves, event]),
     getPersistedSnapshot: (state: Explored) => state,
-  };
+  });
   let configurations: Explored[];
 
   before(() => {
-    const adjacency = getAdjacencyMap(logic, {
-      events: (state: Explored) => [...state.possible],
-      serializeState: (state: Explored) => state.key,
-      serializeEvent: (event: Move) => JSON.stringify(event),
-      limit: 50_000,
+    configurations = [false, true].flatMap((onProbation) => {
+      const adjacency = getAdjacencyMap(logic(onProbation), {
+        events: (state: Explored) => [...state.possible],
+        serializeState: (state: Explored) => state.key,
+        serializeEvent: (event: Move) => JSON.stringify(event),
+        limit: 50_000,
+      });
+      return Object.values(adjacency).map((entry) => (entry as { state: Explored }).state);
     });
-    configurations = Object.values(adjacency).map((entry) => (entry as { state: Explored }).state);
     const worker = new TimedWorker();
     all = new Map();
     collect(worker.actor.logic.root, all);
@@ -340,8 +531,8 @@ describe('worker machine, generated paths on a simulated clock', function () {
       [...workerEventTypes].sort(),
     );
     const surprises = new Set<string>();
-    for (const { moves, leaves } of configurations) {
-      const worker = new TimedWorker().doAll(moves);
+    for (const { moves, leaves, onProbation } of configurations) {
+      const worker = new TimedWorker(onProbation).doAll(moves);
       for (const type of workerEventTypes) {
         const { takenIn } = decisions[type];
         const active = !leaves.includes('stopped');

@@ -382,7 +382,7 @@ describe('runner process', function () {
 
   it('answers for a version that it covers as degraded, under its true version, but not who pinned it', async () => {
     const host = await serve(identityModel(), versionOf(fourColumns(), { version: 1 }));
-    host.order({ kind: 'cover', version: versionOf(fourColumns(), { version: 2 }) });
+    host.order({ kind: 'cover', version: versionOf(fourColumns(), { version: 2 }), mode: 'active' });
     const answer = await infer([rows([[1, 2, 3, 4]])], { version: 2 });
     expect(answer.modelVersion).to.equal('1');
     expect(answer.parameters).to.deep.equal({ degraded: true });

@@ -1,0 +1,24 @@
+/** Lowers and raises the priority of this process, every thread of it: on Linux each thread has its own. */
+import { readdirSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+
+function setAll(priority: number): void {
+  for (const thread of readdirSync('/proc/self/task')) {
+    try {
+      setPriority(Number(thread), priority);
+    } catch (error) {
+      // A thread that has ended meanwhile; whatever else is wrong shows in raising.
+      if ((error as { info?: { code?: string } }).info?.code !== 'ESRCH') throw error;
+    }
+  }
+}
+
+/** Threads that start from here on inherit it. */
+export function lowerPriority(): void {
+  setAll(constants.priority.PRIORITY_LOW);
+}
+
+/** Throws where the system does not let it. */
+export function raisePriority(): void {
+  setAll(constants.priority.PRIORITY_NORMAL);
+}

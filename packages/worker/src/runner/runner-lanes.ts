@@ -1,0 +1,163 @@
+/**
+ * The queues that a runner serves: its own version's, and those of the versions that it covers or is ready to cover.
+ * Owned by the runner; the lanes share its credits.
+ *
+ * A queue that is covered in readiness has its consumer declared and its inboxes open, and asks for nothing: from the
+ * order to cover to the first pull there is no round trip.
+ */
+import type { Log, ModelVersion } from '@troupe/shared';
+import type { LaneLimits, NatsLink } from '@troupe/shared/nats';
+import type { CoverMode } from '../ipc/runner-messages.js';
+import { type Lane, type LaneOptions, openLane } from './lane.js';
+
+export interface RunnerLanesOptions extends Pick<LaneOptions, 'onMessage' | 'onCancel'> {
+  readonly model: string;
+  readonly version: ModelVersion;
+  readonly limits: LaneLimits;
+  readonly credits: number;
+  readonly log: Log;
+  /** Messages that are held. */
+  heldCount(): number;
+  /** The first answer for a covered version since `cover` was last called. */
+  onCovered(version: number, answeredNs: bigint): void;
+}
+
+interface Cover {
+  readonly version: ModelVersion;
+  mode: CoverMode;
+  lane: Lane | undefined;
+  /** Whether its next answer is to be told. */
+  telling: boolean;
+}
+
+/** See the file's head. */
+export class RunnerLanes {
+  readonly #options: RunnerLanesOptions;
+  readonly #covers = new Map<number, Cover>();
+  /** Lanes that pull no more, whose messages may still be held. */
+  readonly #former = new Set<Lane>();
+  #link: NatsLink | undefined;
+  #own: Lane | undefined;
+  #credits: number;
+  #serving = false;
+  #stopped = false;
+
+  constructor(options: RunnerLanesOptions) {
+    this.#options = options;
+    this.#credits = options.credits;
+  }
+
+  /** Since the own lane last had a pull outstanding, in milliseconds; `undefined` where it does not pull. */
+  lastPullAgoMs(): number | undefined {
+    return this.#stopped ? undefined : this.#own?.lastPullAgoMs();
+  }
+
+  /** There is a connection: lanes that were asked for open now. */
+  attach(link: NatsLink): void {
+    this.#link = link;
+    this.#open();
+  }
+
+  /** Begins to pull, or goes on with other credits. */
+  serve(credits: number): void {
+    this.#credits = credits;
+    this.#serving = true;
+    this.#open();
+    this.pullMore();
+  }
+
+  cover(version: ModelVersion, mode: CoverMode): void {
+    const cover = this.#covers.get(version.version) ?? { version, mode, lane: undefined, telling: false };
+    // What a lane has asked for keeps coming for a while: one that shall only be ready is a new one.
+    if (cover.mode === 'active' && mode === 'ready') this.#retire(cover);
+    cover.mode = mode;
+    cover.telling = mode === 'active';
+    this.#covers.set(version.version, cover);
+    this.#open();
+    cover.lane?.pullMore();
+  }
+
+  uncover(version: number): void {
+    const cover = this.#covers.get(version);
+    if (cover === undefined) return;
+    this.#covers.delete(version);
+    this.#retire(cover);
+    this.pullMore();
+  }
+
+  pullMore(): void {
+    this.#own?.pullMore();
+    for (const { lane } of this.#covers.values()) lane?.pullMore();
+  }
+
+  /** Resolves when nothing more will arrive. What is held is still answered through its lane. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.allSettled(this.#all().map((lane) => lane.stop()));
+  }
+
+  /** Lets go, when nothing is held any more. */
+  close(): void {
+    this.#stopped = true;
+    for (const lane of this.#all()) lane.close();
+  }
+
+  #all(): Lane[] {
+    const lanes = [this.#own, ...[...this.#covers.values()].map(({ lane }) => lane), ...this.#former];
+    return lanes.filter((lane) => lane !== undefined);
+  }
+
+  #open(): void {
+    const link = this.#link;
+    if (!this.#serving || this.#stopped || link === undefined) return;
+    const { limits, log, model, onCancel, onMessage, version } = this.#options;
+    this.#own ??= openLane(link, {
+      model,
+      version,
+      covering: false,
+      limits,
+      log,
+      freeSlots: () => this.#freeSlots(),
+      onMessage,
+      onCancel,
+    });
+    for (const cover of this.#covers.values()) {
+      const { queueLimit = limits.queueLimit } = cover.version.limits;
+      cover.lane ??= openLane(link, {
+        model,
+        version: cover.version,
+        covering: true,
+        limits: { ...limits, queueLimit },
+        log,
+        freeSlots: () => (cover.mode === 'active' ? this.#freeSlots() : 0),
+        onMessage,
+        onCancel,
+        onAnswered: () => this.#answered(cover),
+      });
+    }
+  }
+
+  /** For one lane: those that pull share what is free. */
+  #freeSlots(): number {
+    const free = Math.max(0, this.#credits - this.#options.heldCount());
+    let lanes = 1;
+    for (const { mode } of this.#covers.values()) if (mode === 'active') lanes += 1;
+    return Math.ceil(free / lanes);
+  }
+
+  #answered(cover: Cover): void {
+    if (!cover.telling) return;
+    cover.telling = false;
+    this.#options.onCovered(cover.version.version, process.hrtime.bigint());
+  }
+
+  #retire(cover: Cover): void {
+    const { lane } = cover;
+    cover.lane = undefined;
+    if (lane === undefined) return;
+    this.#former.add(lane);
+    lane
+      .stop()
+      .catch((thrown: unknown) => this.#options.log.warn({ err: thrown }, 'a queue was not left cleanly'));
+  }
+}
