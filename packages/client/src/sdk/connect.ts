@@ -84,7 +84,8 @@ async function openView(link: NatsLink, options: CheckedConnectOptions): Promise
 
 /** Whether a Troupe without routing table is one that starts: it keeps events already, or a coordinator answers. */
 async function isComing(link: NatsLink): Promise<boolean> {
-  if (await hasRecordStreams(link)) return true;
+  // A user who may only ask may not look.
+  if (await hasRecordStreams(link).catch(() => false)) return true;
   return callAdmin(link, 'cluster', 'info', {}, { timeoutMs: coordinatorPatienceMs }).then(
     () => true,
     (error: unknown) => !(error instanceof TroupeError) || error.reason !== 'cluster.absent',

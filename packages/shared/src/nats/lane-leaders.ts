@@ -1,8 +1,8 @@
 /**
  * Which NATS server leads each model's queue in a cluster of servers, and how a queue is declared anew. For the
- * coordinators: another leader's copy is not trusted. nats-server 2.9.10 applies acks and messages of a work queue
- * apart from each other on each copy, so a copy may keep what was done long ago, count it against the queue's limit,
- * and lack what was to come; led by it, the queue stands still (measured; see ARCHITECTURE.md).
+ * coordinators: another leader's copy is not trusted. Under load the copies of nats-server 2.9.10 are not alike: one may
+ * keep what was done long ago, count it against the queue's limit, and lack what was to come; led by it, the queue stands
+ * still (measured; see ARCHITECTURE.md).
  */
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from 'nats';
 import { asTroupeError } from '../errors/troupe-error.js';
@@ -42,7 +42,9 @@ export function watchLaneLeaders(link: NatsLink, onChange: (model: string) => vo
     if (before !== undefined && before !== leader) onChange(stream.slice(workStreamPrefix.length));
   }
 
-  const subscriptions = advisories.map((subject) =>
+  // A server alone says nothing there, and a user may not be allowed to listen.
+  const heard = link.connection.info?.cluster === undefined ? [] : advisories;
+  const subscriptions = heard.map((subject) =>
     link.connection.subscribe(subject, {
       callback: (error, msg) => {
         if (error !== null) return;
