@@ -3,7 +3,7 @@
  * cluster, in a folder where a reader's files lie.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -73,6 +73,7 @@ describe('the documentation', function () {
     folder = temporaryDirectory('documented');
     writeFileSync(join(folder, 'my-model.onnx'), tinyMlp(1));
     writeFileSync(join(folder, 'my-model-2.onnx'), tinyMlp(2));
+    copyFileSync(join(repositoryRoot, 'deploy/models/iris/v2/model.onnx'), join(folder, 'iris-2.onnx'));
     // All blue: the third channel, wherever the example puts it.
     const picture = Uint8Array.from({ length: 224 * 224 * 3 }, (_, index) => (index % 3 === 2 ? 255 : 0));
     writeFileSync(join(folder, 'picture.rgb'), picture);

@@ -4,7 +4,7 @@
  */
 import type { RolloutStatus, TroupeClient } from '@troupe/client';
 import { type ErrorReason, type RolloutPhase, TroupeError } from '@troupe/shared';
-import { mlp } from '@troupe/shared/onnx';
+import { identityModel, mlp } from '@troupe/shared/onnx';
 import { expect } from 'chai';
 import { printLogsOnFailure, startCluster, type TestCluster } from '../harness/cluster.js';
 import { waitUntil } from '../harness/wait-until.js';
@@ -180,6 +180,24 @@ describe('a rollout', function () {
     await waitUntil('the new output is given', async () =>
       Object.keys((await client.infer('renamed', row)).outputs).includes('scores'),
     );
+  });
+
+  it('golden cases recorded from stable let through what answers the same, and refuse what does not', async () => {
+    for (const elementType of ['FLOAT16', 'BOOL'] as const) {
+      const name = `same-${elementType.toLowerCase()}`;
+      const bytes = identityModel({ elementType, dims: ['N', 'M'] });
+      await client.registerModel({ name, bytes, replicas: 1 });
+      const golden = await client.recordGolden(name, { cases: 2 });
+      expect(golden.map(({ inputs }) => inputs[0]?.shape)).to.deep.equal([
+        [1, 8],
+        [2, 8],
+      ]);
+      expect((await client.registerModel({ name, bytes, golden })).version).to.equal(2);
+    }
+    await client.registerModel({ name: 'other', bytes: tinyMlp(1), replicas: 1 });
+    const golden = await client.recordGolden('other');
+    await refused('model.golden', client.registerModel({ name: 'other', bytes: tinyMlp(2), golden }));
+    await refused('model.label_unknown', client.recordGolden('other', { label: 'nobody' }));
   });
 
   it('where the new version has no room beside the old one, it says so before it begins', async () => {

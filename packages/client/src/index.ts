@@ -33,5 +33,6 @@ export {
   type NestedInput,
   tensor,
 } from './sdk/input-tensor.js';
+export type { RecordGoldenOptions } from './sdk/record-golden.js';
 export type { RegisteredModel, RegisterModelOptions, RegisterProgress } from './sdk/register-model.js';
 export type { RolloutOptions, RolloutStatus } from './sdk/rollout.js';

@@ -86,6 +86,10 @@ export function createProgram(streams: CliStreams, json: boolean, printsConfig =
     .option('--name <name>', "model name (default: the file's)")
     .option('--config <file>', 'JSON file: maxBatchSize, maxDelayMs, replicas, limits, golden; flags win')
     .option('--golden <file>', 'JSON file of cases that every device must pass first')
+    .option(
+      '--golden-from <label>',
+      'cases from the answers of the version with this label, for example stable',
+    )
     .option('--max-batch <rows>', 'rows of one run; 1 turns batching off', integer(1))
     .option('--max-delay-ms <ms>', 'how long a request may wait for company', integer(0))
     .option('--replicas <count>', 'workers wanted for each served version', integer(0))

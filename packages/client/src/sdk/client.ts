@@ -5,6 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import {
   asTroupeError,
+  type GoldenCase,
   parseHostName,
   parseLabel,
   parseModelName,
@@ -43,6 +44,7 @@ import { inferOnce } from './infer-request.js';
 import type { InferResult } from './infer-result.js';
 import { describe, type Inputs } from './input-tensor.js';
 import { createModelRoutes } from './model-routes.js';
+import { type RecordGoldenOptions, recordGolden } from './record-golden.js';
 import { type RegisteredModel, type RegisterModelOptions, registerModel } from './register-model.js';
 import { parseRolloutStatus, type RolloutOptions, type RolloutStatus, rolloutArguments } from './rollout.js';
 
@@ -69,6 +71,11 @@ export interface TroupeClient extends AsyncDisposable {
 
   /** Registers a version of a model and waits until it serves. Idempotent by content. */
   registerModel(options: RegisterModelOptions): Promise<RegisteredModel>;
+  /**
+   * Golden cases from the answers of a version that is live, for `registerModel`: what is meant to answer the same then has
+   * to. Throws `model.unknown`, `model.label_unknown`, and what a request to that version throws.
+   */
+  recordGolden(model: string, options?: RecordGoldenOptions): Promise<GoldenCase[]>;
   /** All models with their versions and labels. */
   models(): Promise<ModelSummary[]>;
   /** One model, with signatures. Throws `model.unknown`. */
@@ -208,6 +215,10 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
         { view, artifacts, call, maxPayloadBytes: () => link.maxPayloadBytes(), whileOpen },
         options,
       );
+    },
+    async recordGolden(model, options) {
+      assertOpen();
+      return recordGolden(client, parseModelName(model), options);
     },
     async models() {
       return parseModels(await call('models', 'list'));

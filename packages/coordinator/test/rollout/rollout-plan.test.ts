@@ -25,7 +25,7 @@ const versionsOn = (cluster: SimulatedCluster, state: string) =>
     .workers()
     .filter((worker) => worker.state === state)
     .map(({ version }) => version)
-    .sort();
+    .sort((one, other) => one - other);
 
 describe('the plan of a rollout', () => {
   it('loads one worker after the other beside those of stable, on probation, and stable keeps all traffic', () => {
@@ -93,7 +93,7 @@ describe('the plan of a rollout', () => {
       cluster.shapes.set(name, {
         ...shape,
         workers: (shape.workers ?? []).map((worker) => {
-          const { servingVersion, ...failed } = worker;
+          const { servingVersion: _, ...failed } = worker;
           return worker.version === 2 ? { ...failed, state: 'fallback', reason: 'it died' } : worker;
         }),
       });

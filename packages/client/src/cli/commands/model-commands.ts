@@ -15,6 +15,7 @@ export interface PushOptions {
   readonly config?: string;
   readonly name?: string;
   readonly golden?: string;
+  readonly goldenFrom?: string;
   readonly maxBatch?: number;
   readonly maxDelayMs?: number;
   readonly replicas?: number;
@@ -25,9 +26,12 @@ export interface PushOptions {
 export async function pushModel(context: CommandContext, file: string, options: PushOptions): Promise<void> {
   const name = options.name ?? nameOfFile(file);
   const config = options.config === undefined ? {} : await readModelConfig(options.config);
-  const golden = options.golden === undefined ? undefined : await readGolden(options.golden);
-  const registered = await context.withClient((client) =>
-    withProgress(context, client, name, (onProgress) =>
+  const given = options.golden === undefined ? config.golden : await readGolden(options.golden);
+  const label = options.goldenFrom;
+  const registered = await context.withClient(async (client) => {
+    const recorded = label === undefined ? [] : await client.recordGolden(name, { label });
+    const golden = recorded.length === 0 ? given : [...(given ?? []), ...recorded];
+    return withProgress(context, client, name, (onProgress) =>
       client.registerModel({
         ...config,
         name,
@@ -40,8 +44,8 @@ export async function pushModel(context: CommandContext, file: string, options: 
         ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
         onProgress,
       }),
-    ),
-  );
+    );
+  });
   context.print(registered, () => pushText(context, registered));
 }
 
