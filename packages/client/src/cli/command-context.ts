@@ -11,6 +11,7 @@ import { formatTable, plainWidth, showControls } from './format-table.js';
 import { formatJsonText } from './json-text.js';
 import { createProgressBar, noProgress, type ProgressBar } from './progress-bar.js';
 import { readAll, readSource } from './read-source.js';
+import { wrapText } from './wrap-text.js';
 
 /** A stream as the command line writes to it. */
 export interface CliStream {
@@ -50,12 +51,17 @@ export interface CommandContext {
   read(path: string): Promise<Uint8Array>;
   /** Connects, runs, and closes whatever came of it. */
   withClient<T>(run: (client: TroupeClient) => Promise<T>): Promise<T>;
-  /** The command's result: `value` as one line of JSON, or the text for people. */
+  /**
+   * The command's result: `value` as one line of JSON, or the text for people, broken at words where a terminal is too
+   * narrow. Lines that begin with a blank stay whole: commands to copy.
+   */
   print(value: unknown, text: () => string): void;
   /** Something on the way, for people only, on standard error. */
   progress(text: string): void;
   /** What goes on meanwhile, for people only, on standard error. */
   progressBar(): ProgressBar;
+  /** A paragraph as wide as a table. */
+  paragraph(text: string): string;
   table(
     headings: readonly string[],
     rows: readonly (readonly string[])[],
@@ -99,12 +105,13 @@ export function createCommandContext(streams: CliStreams, options: GlobalOptions
       }
     },
     print(value, text) {
-      stdout.write(json ? `${formatJsonText(value)}\n` : text());
+      stdout.write(json ? `${formatJsonText(value)}\n` : wrapForTerminal(stdout, text()));
     },
     progress(text) {
       if (!json) stderr.write(`${showControls(text)}\n`);
     },
     progressBar: () => (json ? noProgress : createProgressBar(stderr)),
+    paragraph: (text) => `${wrapText(showControls(text), stdout.columns ?? plainWidth)}\n`,
     table: (headings, rows, figures = []) =>
       formatTable(headings, rows, {
         width: stdout.columns ?? plainWidth,
@@ -129,6 +136,15 @@ function flagsOf(options: GlobalOptions): string {
     .join('');
 }
 
+/** Each line in the width of a terminal. Where none breaks them, they stay whole, for who searches a log. */
+function wrapForTerminal({ isTTY, columns }: CliStream, text: string): string {
+  if (isTTY !== true || columns === undefined) return text;
+  return text
+    .split('\n')
+    .map((line) => (line.startsWith(' ') || line.length <= columns ? line : wrapText(line, columns)))
+    .join('\n');
+}
+
 /** Says on standard error what went wrong: a line for people, or one JSON object. */
 export function reportError(stderr: CliStream, json: boolean, thrown: unknown): void {
   const error =
@@ -142,5 +158,5 @@ export function reportError(stderr: CliStream, json: boolean, thrown: unknown): 
   }
   const tail =
     thrown instanceof UsageError ? ' (troupe --help, or --help behind a command)' : ` [${error.reason}]`;
-  stderr.write(`troupe: ${showControls(error.message)}${tail}\n`);
+  stderr.write(`${wrapForTerminal(stderr, `troupe: ${showControls(error.message)}${tail}`)}\n`);
 }

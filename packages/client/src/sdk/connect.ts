@@ -112,7 +112,7 @@ function explain(error: unknown, options: CheckedConnectOptions): unknown {
   if (!(error instanceof TroupeError)) return error;
   const hint =
     error.reason === 'nats.unreachable'
-      ? '; start a cluster here with npm start, or say where one is (servers, NATS_URL)'
+      ? '; start a cluster here with npm start, or say where one is (NATS_URL, --nats, the option servers)'
       : '';
   return new TroupeError(error.reason, `${error.message}; the address came from ${options.origin}${hint}`, {
     cause: error,

@@ -309,7 +309,7 @@ describe('the command line with a cluster', () => {
       .and.to.include('cpu:0 cpu:1')
       .and.to.include('2.5 s');
     expect((await on('models', 'show', 'ints')).out)
-      .to.include("ask it: npx troupe infer ints --input '[0]' --nats")
+      .to.include("ask it:\n  npx troupe infer ints --input '[0]' --nats")
       .and.to.include('[-1]')
       .and.to.include('INT64');
   });

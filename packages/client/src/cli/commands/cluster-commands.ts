@@ -91,5 +91,6 @@ export async function showEvents(context: CommandContext, options: EventsOptions
 
 function eventLine(event: TroupeEvent): string {
   const at = event.at.replace('T', ' ').replace(/\.\d+Z$/, 'Z');
-  return `${showControls(at)}  ${event.kind.padEnd(16)}  ${showControls(event.source)}: ${showControls(event.text)}\n`;
+  const text = `${showControls(event.source)}: ${showControls(event.text)}`;
+  return `${showControls(at)}  ${event.kind.padEnd(16)}  ${text}\n`;
 }

@@ -105,7 +105,10 @@ function pushText(context: CommandContext, registered: RegisteredModel): string 
   const what = created ? 'is registered' : 'was registered before';
   const head = `${model} version ${version} ${what}${label === undefined ? '' : `, label ${label}`}\n`;
   const facts = `${formatBytes(sizeBytes)}, sha256 ${digest}\n`;
-  if (label !== undefined) return `${head}${facts}`;
+  if (label !== undefined) {
+    const show = `npx troupe models show ${model}${context.clusterFlags}`;
+    return `${head}${facts}This shows what it takes, with a request to copy:\n  ${show}\n`;
+  }
   const command = `npx troupe rollout start ${model} ${version}${context.clusterFlags}`;
   return `${head}${facts}No label names it, so it is not served yet. This puts it live:\n  ${command}\n`;
 }
@@ -139,19 +142,22 @@ function versionTable(context: CommandContext, models: readonly (ModelSummary | 
   );
 }
 
-/** A table whose last column is left out where nobody has anything to note. */
+/** A table whose last column, with notes, stands beneath it: sentences, each named by the row's first two cells. */
 export function tableWithNotes(
   context: CommandContext,
   headings: readonly string[],
   rows: readonly (readonly string[])[],
   figures: readonly string[],
 ): string {
-  if (rows.some((row) => row.at(-1) !== '')) return context.table(headings, rows, figures);
-  return context.table(
+  const table = context.table(
     headings.slice(0, -1),
     rows.map((row) => row.slice(0, -1)),
     figures,
   );
+  const notes = rows
+    .filter((row) => row.at(-1) !== '')
+    .map(([first = '', second = '', ...rest]) => `${first} ${second}: ${rest.at(-1)}`);
+  return notes.length === 0 ? table : `${table}\n${notes.map((note) => context.paragraph(note)).join('')}`;
 }
 
 function labelsOf(labels: Readonly<Record<string, number>>, version: number): string {
@@ -195,7 +201,7 @@ export async function showModel(context: CommandContext, name: string): Promise<
         parts.push(context.table(['', 'NAME', 'TYPE', 'SHAPE'], rows));
         const selector = model.labels.stable === version.version ? '' : ` --version ${version.version}`;
         const example = exampleRequest(model.name, selector, version.signature);
-        parts.push(`ask it: ${showControls(example)}${context.clusterFlags}\n`);
+        parts.push(`ask it:\n  ${showControls(example)}${context.clusterFlags}\n`);
       }
     }
     return parts.join('');
