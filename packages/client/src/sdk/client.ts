@@ -39,7 +39,7 @@ import {
 } from './cluster-answers.js';
 import { type DoctorReport, examineLink } from './doctor.js';
 import { createEventFeed, type EventOptions, matcherOf } from './event-feed.js';
-import type { InferOptions } from './infer-options.js';
+import { type InferOptions, noInferOptions } from './infer-options.js';
 import { inferOnce } from './infer-request.js';
 import type { InferResult } from './infer-result.js';
 import { describe, type Inputs } from './input-tensor.js';
@@ -198,6 +198,7 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
   // A connection that ends for good (credentials withdrawn) takes the client with it.
   void link.closed.then(() => close()).catch(() => undefined);
 
+  const context = { routes, submitter, deadlineMs, assertOpen };
   const client: TroupeClient = {
     servers: link.servers,
     namespace: link.subjects.namespace,
@@ -205,10 +206,7 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
     get openRequests() {
       return submitter.openCount;
     },
-    async infer(model, inputs, options = {}) {
-      assertOpen();
-      return inferOnce({ routes, submitter, deadlineMs }, model, inputs, options);
-    },
+    infer: (model, inputs, options = noInferOptions) => inferOnce(context, model, inputs, options),
     async registerModel(options) {
       assertOpen();
       return registerModel(

@@ -1,5 +1,5 @@
 /** Options of `infer()` in three stages: as given, with defaults, checked. Only the last travels inside. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { defaults, parseLabel, parseVersion, quoteName, TroupeError } from '@troupe/shared';
 import { assertOptionNames } from './connect-options.js';
 import { describe } from './input-tensor.js';
@@ -45,12 +45,30 @@ export interface CheckedInferOptions {
 const optionNames = ['version', 'label', 'outputs', 'deadlineMs', 'signal', 'id', 'sticky'];
 
 /** Ids of this process: a random beginning, then a count. As good as a random one each time, and far cheaper. */
-const idPrefix = `${randomUUID()}-`;
+const idPrefix = `${randomBytes(12).toString('base64url')}-`;
 let idCount = 0;
 
 function nextRequestId(): string {
   idCount += 1;
   return idPrefix + idCount.toString(36);
+}
+
+/** What stands for options that were left out. */
+export const noInferOptions: InferOptions = Object.freeze({});
+
+/** The usual case, `noInferOptions`, without looking at each of them. */
+export function defaultInferOptions(deadlineMs: number): CheckedInferOptions {
+  const requestId = nextRequestId();
+  return {
+    version: undefined,
+    label: undefined,
+    outputs: undefined,
+    deadlineMs,
+    signal: undefined,
+    id: requestId,
+    requestId,
+    sticky: undefined,
+  };
 }
 
 /** Fills in what was not given. `deadlineMs` is the cluster's default. */

@@ -33,12 +33,7 @@ export function createModelRoutes(
   function pickNow(model: string, selector: RouteSelector): PickedVersion {
     const entry = view.entry(model);
     if (entry === undefined) throw unknownModel(model, view.models());
-    const { version, label, sticky } = selector;
-    return pickVersion(entry, {
-      ...(version === undefined ? {} : { version }),
-      ...(label === undefined ? {} : { label }),
-      ...(sticky === undefined ? {} : { sticky }),
-    });
+    return pickVersion(entry, selector);
   }
 
   return {

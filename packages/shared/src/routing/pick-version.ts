@@ -4,10 +4,10 @@ import type { RouteVersion, RoutingEntry } from './routing-entry.js';
 
 /** What the caller asked for; the first that is there counts: version, label, sticky key, weights. */
 export interface VersionSelector {
-  readonly version?: number;
-  readonly label?: string;
+  readonly version?: number | undefined;
+  readonly label?: string | undefined;
   /** Requests with the same key go to the same version while the weights stay. */
-  readonly sticky?: string;
+  readonly sticky?: string | undefined;
 }
 
 /** The version that a request goes to. */

@@ -28,11 +28,8 @@ export interface HeldRequest {
   released: boolean;
 }
 
-const keyOf = ({ ref }: WorkMessage) => `${ref.stream}:${ref.streamSequence}`;
-
-/** The same reply inbox and id: the same request of the same client, unless the bytes say otherwise. */
-const repeatKeyOf = ({ replyTo, requestId }: WorkMessage) =>
-  replyTo === undefined ? undefined : `${replyTo}\n${requestId}`;
+/** All lanes of a runner are of one model, and so of one stream. */
+const keyOf = ({ ref }: WorkMessage) => ref.streamSequence;
 
 const streamRefOf = ({ ref }: WorkMessage): StreamRef => ({
   stream: ref.stream,
@@ -42,10 +39,10 @@ const streamRefOf = ({ ref }: WorkMessage): StreamRef => ({
 /** See the file's head. */
 export class HeldRequests {
   readonly #send: (report: HoldingsReport) => void;
-  readonly #byMessage = new Map<string, HeldRequest>();
-  readonly #byRepeat = new Map<string, HeldRequest>();
+  readonly #byMessage = new Map<number, HeldRequest>();
+  readonly #byRepeat = new RepeatTable();
   #taken: WorkMessage[] = [];
-  readonly #released = new Map<string, StreamRef>();
+  readonly #released = new Map<number, StreamRef>();
   #renewed: StreamRef[] = [];
 
   constructor(send: (report: HoldingsReport) => void) {
@@ -85,8 +82,7 @@ export class HeldRequests {
       else sameMessage.message = message;
       return undefined;
     }
-    const repeatKey = repeatKeyOf(message);
-    const earlier = repeatKey === undefined ? undefined : this.#byRepeat.get(repeatKey);
+    const earlier = this.#byRepeat.find(message);
     if (earlier !== undefined && earlier.lane === lane && isSamePayload(earlier.message, message)) {
       earlier.repeats.push(message);
       this.#byMessage.set(key, earlier);
@@ -94,7 +90,7 @@ export class HeldRequests {
     }
     const held: HeldRequest = { lane, message, repeats: [], job: undefined, released: false };
     this.#byMessage.set(key, held);
-    if (repeatKey !== undefined && earlier === undefined) this.#byRepeat.set(repeatKey, held);
+    if (earlier === undefined) this.#byRepeat.add(held);
     return held;
   }
 
@@ -150,16 +146,50 @@ export class HeldRequests {
   #release(held: HeldRequest): boolean {
     if (held.released) return false;
     held.released = true;
-    for (const message of [held.message, ...held.repeats]) {
-      const key = keyOf(message);
-      this.#byMessage.delete(key);
-      this.#released.set(key, streamRefOf(message));
-    }
-    const repeatKey = repeatKeyOf(held.message);
-    if (repeatKey !== undefined && this.#byRepeat.get(repeatKey) === held) this.#byRepeat.delete(repeatKey);
+    this.#forget(held.message);
+    for (const repeat of held.repeats) this.#forget(repeat);
+    this.#byRepeat.remove(held);
     return true;
   }
+
+  #forget(message: WorkMessage): void {
+    const key = keyOf(message);
+    this.#byMessage.delete(key);
+    this.#released.set(key, streamRefOf(message));
+  }
 }
+
+/**
+ * Held requests by reply inbox and id: where both are the same it is the same request of the same client, unless the
+ * bytes say otherwise. By id alone first, since ids that are made up are unique, and only callers' own may not be.
+ */
+class RepeatTable {
+  readonly #byId = new Map<string, HeldRequest>();
+  readonly #byBoth = new Map<string, HeldRequest>();
+
+  find(message: WorkMessage): HeldRequest | undefined {
+    const { replyTo, requestId } = message;
+    if (replyTo === undefined) return undefined;
+    const likely = this.#byId.get(requestId);
+    if (likely?.message.replyTo === replyTo) return likely;
+    return this.#byBoth.size > 0 ? this.#byBoth.get(bothOf(message)) : undefined;
+  }
+
+  add(held: HeldRequest): void {
+    const { replyTo, requestId } = held.message;
+    if (replyTo === undefined) return;
+    if (this.#byId.has(requestId)) this.#byBoth.set(bothOf(held.message), held);
+    else this.#byId.set(requestId, held);
+  }
+
+  remove(held: HeldRequest): void {
+    const { requestId } = held.message;
+    if (this.#byId.get(requestId) === held) this.#byId.delete(requestId);
+    else if (this.#byBoth.get(bothOf(held.message)) === held) this.#byBoth.delete(bothOf(held.message));
+  }
+}
+
+const bothOf = ({ replyTo, requestId }: WorkMessage) => `${replyTo}\n${requestId}`;
 
 function isSamePayload(left: WorkMessage, right: WorkMessage): boolean {
   return left.jsonLength === right.jsonLength && Buffer.compare(left.payload, right.payload) === 0;

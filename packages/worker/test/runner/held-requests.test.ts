@@ -88,6 +88,17 @@ describe('held requests', () => {
     expect(bench.take(messageOf(6, { requestId: 'x', replyTo: undefined }))).to.not.equal(undefined);
   });
 
+  it('finds the repeat of a request whose id another client uses too, and whose request is answered (H2)', () => {
+    const bench = new Bench();
+    const first = bench.take(messageOf(1, { requestId: 'x' })) as HeldRequest;
+    const second = bench.take(messageOf(2, { requestId: 'x' })) as HeldRequest;
+    bench.held.answer(first, wire);
+    expect(bench.take(messageOf(3, { requestId: 'x', replyTo: 'inbox.2' }))).to.equal(undefined);
+    bench.held.answer(second, wire);
+    expect(bench.sent).to.deep.equal(['answer 1/1', 'answer 2/1', 'ack 3/1']);
+    expect(bench.take(messageOf(4, { requestId: 'x', replyTo: 'inbox.2' }))).to.not.equal(undefined);
+  });
+
   it('acks under the latest delivery a message that lapsed and came again while it was held (H2)', () => {
     const bench = new Bench();
     const held = bench.take(messageOf(1)) as HeldRequest;
