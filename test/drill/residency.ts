@@ -93,6 +93,7 @@ async function registerAll(
   client: TroupeClient,
   models: readonly { readonly name: string; readonly bytes: Uint8Array }[],
   residency: Residency,
+  atOnce: number,
   signal: AbortSignal,
 ): Promise<void> {
   const waiting = [...models];
@@ -102,7 +103,7 @@ async function registerAll(
       await client.registerModel({ name: model.name, bytes: model.bytes, residency, replicas: 1 });
     }
   };
-  await Promise.all(Array.from({ length: 8 }, lane));
+  await Promise.all(Array.from({ length: atOnce }, lane));
 }
 
 async function makeModels(count: number, isShort: boolean): Promise<TableModel[]> {
@@ -226,7 +227,7 @@ async function measureTable(
   const client = await cluster.connect();
   const trier = await cluster.startHost({ name: 'trier' });
   await progress.step(`Registering ${size.models} models`, () =>
-    registerAll(client, models, 'on_demand', signal),
+    registerAll(client, models, 'on_demand', 2, signal),
   );
   await trier.stop();
   const measure = (residency: Residency, budgetBytes?: number) =>
@@ -278,6 +279,7 @@ async function soak(context: DrillContext, size: Size, tally: Tally): Promise<So
       client,
       names.map((name) => ({ name, bytes })),
       'on_demand',
+      8,
       signal,
     ),
   );

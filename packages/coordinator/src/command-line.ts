@@ -35,7 +35,9 @@ export function readCoordinatorArguments(args: readonly string[]): CoordinatorAr
     .option('--name <name>', 'name in the cluster (default: machine and process id)', parseName)
     .option('--print-config', 'print the settings and where each came from, and end');
   const settings = settingCatalogue.flatMap(({ key, env, flag, hostOnly, text }) =>
-    flag === undefined || hostOnly === true ? [] : [{ key, option: new Option(flag, `${text} (environment: ${env})`) }],
+    flag === undefined || hostOnly === true
+      ? []
+      : [{ key, option: new Option(flag, `${text} (environment: ${env})`) }],
   );
   for (const { option } of settings) command.addOption(option);
   command.allowExcessArguments(false).exitOverride();

@@ -1,8 +1,15 @@
 /** Who is in memory, by example and over generated demand. */
-import { estimateMemory, type ModelRecord, type RegistrySnapshot, type Residency } from '@troupe/shared';
+import {
+  estimateMemory,
+  type ModelRecord,
+  type RegistrySnapshot,
+  type Residency,
+  type RolloutRecord,
+} from '@troupe/shared';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { ResidencyView } from '../src/control/residency-plan.js';
+import { findMissingRoom } from '../src/rollout/room.js';
 import { modelRecord, modelVersion, registrySnapshot } from './simulated/registry-fixture.js';
 import { SimulatedCluster } from './simulated/simulated-cluster.js';
 
@@ -210,5 +217,52 @@ describe('who is in memory', () => {
       }),
       { numRuns: 100 },
     );
+  });
+});
+
+describe('room for a rollout', () => {
+  const rollout = {
+    number: 1,
+    from: 1,
+    to: 2,
+    settings: {
+      strategy: 'immediate',
+      steps: [],
+      bakeMs: 1_000,
+      maxUnavailable: 0,
+      maxCrashes: 3,
+      allowGap: false,
+      allowSignatureChange: false,
+    },
+    phase: 'staging',
+    stepIndex: 0,
+    paused: false,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    phaseAt: '2026-01-01T00:00:00.000Z',
+    actor: 'admin',
+    story: [],
+  } as const satisfies RolloutRecord;
+  const ash = modelRecord('ash', { versions: [1, 2], replicas: 1 });
+
+  function missingWith(holds: number, others: readonly ModelRecord[]): string | undefined {
+    const cluster = new SimulatedCluster({
+      h1: { devices: ['cpu:0'], budgetBytes: Math.floor(holds * each) },
+    });
+    cluster.residency = viewOf(10, {}, { ash: 1, elm: 2 });
+    const registry = registrySnapshot([ash, ...others]);
+    cluster.settle(registry);
+    return findMissingRoom(registry, cluster.leases(), ash, rollout);
+  }
+
+  it('is there beside the old version, or where an idle model gives way', () => {
+    expect(missingWith(2, [])).to.equal(undefined);
+    expect(missingWith(2, [modelRecord('elm', { replicas: 1, residency: 'on_demand' })])).to.equal(undefined);
+  });
+
+  it('is missing where old and new do not fit together, and it says what is needed, free, and the budget', () => {
+    expect(missingWith(1.5, [])).to.match(
+      /^on h1 cpu:0 \d+ MiB are needed, \d+ MiB are free, of a budget of \d+ MiB$/,
+    );
+    expect(missingWith(2, [modelRecord('elm', { replicas: 1, residency: 'pinned' })])).to.be.a('string');
   });
 });

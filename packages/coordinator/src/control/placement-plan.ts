@@ -42,8 +42,8 @@ export interface Placement {
   /** Why fewer than wanted; `undefined` where all have a place. */
   readonly shortage: string | undefined;
   readonly standing: Standing['kind'];
-  /** Whether room is being made for its first worker. */
-  readonly reserved: boolean;
+  /** Workers that room is being made for. */
+  readonly reserved: number;
   /** Why its workers go, though it is wanted: nobody asks for it, or others need its room. */
   readonly leave: string | undefined;
 }
@@ -89,7 +89,7 @@ export function planPlacement(
     .map((version) => ({
       wanted: version,
       targets: [] as TargetWorker[],
-      reserved: false,
+      reserved: [] as TargetWorker[],
       standing: standingOf(version, hosts, {
         model: context.models?.[version.model],
         part: version.role?.part,
@@ -110,17 +110,16 @@ export function planPlacement(
     yielding, // P8
   ]) {
     if (group === yielding && yielding.length > 0) {
-      for (const draft of firm)
-        if (draft.targets.length === 0) draft.reserved = reserve(draft.wanted, hosts, context);
+      for (const draft of firm) if (draft.targets.length === 0) reserve(draft, hosts, context);
     }
     const rounds = Math.max(0, ...group.map((draft) => draft.wanted.replicas));
     for (let round = 0; round < rounds; round += 1) {
       for (const draft of group) {
-        if (draft.wanted.replicas <= round || draft.targets.length < round) continue;
+        if (draft.wanted.replicas <= round || draft.targets.length + draft.reserved.length < round) continue;
         const best = bestCandidate(draft.wanted, draft.targets, hosts, context);
         if (best === undefined) {
-          if (round === 0 && draft.standing.kind === 'asked')
-            draft.reserved = reserve(draft.wanted, hosts, context);
+          const isNeeded = round === 0 || draft.wanted.role?.part === 'candidate';
+          if (draft.standing.kind === 'asked' && isNeeded) reserve(draft, hosts, context);
           continue;
         }
         commit(best, draft.wanted);
@@ -130,7 +129,7 @@ export function planPlacement(
   }
   return new Map(
     drafts.map(({ wanted: version, targets, reserved, standing }) => {
-      const isOut = standing.kind !== 'firm' && targets.length === 0 && !reserved;
+      const isOut = standing.kind !== 'firm' && targets.length === 0 && reserved.length === 0;
       const cause = standing.kind === 'cold' ? standing.cause : 'others need its room';
       return [
         versionKey(version),
@@ -139,7 +138,7 @@ export function planPlacement(
           targets,
           shortage: describeShortage(version, targets.length, hosts),
           standing: standing.kind,
-          reserved,
+          reserved: reserved.length,
           leave: isOut ? cause : undefined,
         },
       ];
@@ -163,15 +162,24 @@ function commit({ owner, target: { device, existing } }: Candidate, wanted: Want
   if (room !== undefined) room.takenBytes += bytes;
 }
 
-/** Keeps a place for a version that has to wait until others are gone; false where there is none to keep. */
-function reserve(wanted: WantedVersion, hosts: readonly ObservedHost[], context: PlacementContext): boolean {
-  if (wanted.replicas < 1) return false;
-  const best = bestCandidate(wanted, [], hosts, context, true);
-  if (best === undefined) return false;
+/** Keeps a place, where there is one, for a version that has to wait until others are gone; those of a rollout in waves. */
+function reserve(
+  {
+    reserved,
+    targets,
+    wanted,
+  }: Pick<Placement, 'targets' | 'wanted'> & { readonly reserved: TargetWorker[] },
+  hosts: readonly ObservedHost[],
+  context: PlacementContext,
+): void {
+  const coming = targets.filter(({ existing }) => existing === undefined || !answers(existing)).length;
+  if (reserved.length + coming >= Math.min(wanted.replicas, wanted.role?.waveSize ?? wanted.replicas)) return;
+  const best = bestCandidate(wanted, [...targets, ...reserved], hosts, context, true);
+  if (best === undefined) return;
   const room = best.owner.rooms.get(best.target.device);
   best.owner.committed += 1;
   if (room !== undefined) room.committedBytes += memoryOf(wanted, best.target.device, undefined);
-  return true;
+  reserved.push(best.target);
 }
 
 interface Candidate {

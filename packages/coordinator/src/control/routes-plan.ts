@@ -178,7 +178,7 @@ function planRouteVersion(
   if (health.answering > 0) return { ...facts, state: 'ready', ...because(placement?.shortage) };
   const failed = health.failed > 0 && health.failed >= health.workers;
   if (placement !== undefined && placement.standing !== 'firm' && !failed) {
-    if (placed || placement.reserved) return { ...facts, state: 'cold' };
+    if (placed || placement.reserved > 0) return { ...facts, state: 'cold' };
   }
   if (!placed) {
     const shortOf = isShortOfMemory(placement, hosts) ? ({ shortOf: 'memory' } as const) : {};

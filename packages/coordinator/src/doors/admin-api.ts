@@ -27,8 +27,8 @@ import { endpoint } from './admin-endpoint.js';
 import { renderMetrics } from './metrics-text.js';
 import { describeModel, summarizeModel } from './model-views.js';
 import type { Registrar } from './registration.js';
-import { createRolloutEndpoints } from './rollout-endpoints.js';
 import { createResidencyEndpoint, idleMs, residency } from './residency-endpoint.js';
+import { createRolloutEndpoints } from './rollout-endpoints.js';
 
 export interface AdminOptions {
   readonly link: NatsLink;
