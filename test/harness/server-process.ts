@@ -4,7 +4,7 @@
  * forgot never keeps the process alive.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -54,6 +54,24 @@ export function temporaryDirectory(prefix: string): string {
 export function removeDirectory(dir: string): void {
   rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
   temporary.delete(dir);
+}
+
+const freezeLimitMs = 2_000;
+
+/** Blocks this process, as `freeze()` does not return before it is true. */
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+/** True as well where the system does not tell. */
+function allThreadsStopped(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((thread) =>
+      /\) [TtZX] /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1')),
+    );
+  } catch {
+    return true; // no /proc here, or the process has gone
+  }
 }
 
 /** A running (or killed) server. Not started twice at once: callers await each call. */
@@ -149,7 +167,11 @@ export class ServerProcess {
 
   /** Stops the process as it is: its connections stay open and nothing answers. */
   freeze(): void {
-    this.#child?.kill('SIGSTOP');
+    const child = this.#child;
+    if (child?.pid === undefined || !child.kill('SIGSTOP')) return;
+    // On a busy machine its threads run on for a while: whoever asks it meanwhile would still be answered.
+    const until = performance.now() + freezeLimitMs;
+    while (!allThreadsStopped(child.pid) && performance.now() < until) sleep(1);
   }
 
   thaw(): void {

@@ -191,7 +191,9 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
         options.log?.info({ servers }, 'NATS connected again');
         reconnects.call(options.log);
       } else if (status.type === 'error') {
-        options.log?.warn({ error: JSON.stringify(status.data) }, 'NATS error');
+        // What an account may not do comes as an error of the connection, some time after it was tried.
+        const { operation, subject } = status.permissionContext ?? {};
+        options.log?.warn({ error: JSON.stringify(status.data), operation, subject }, 'NATS error');
       }
     }
   };

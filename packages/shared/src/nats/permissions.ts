@@ -42,8 +42,8 @@ function publish(grant: string, purpose: string, trial = grant.replace(/>$/, nob
   return { operation: 'publish', grant, trial, purpose, vital: vital.includes(purpose) };
 }
 
-function subscribe(grant: string, purpose: string): PermissionNeed {
-  return { operation: 'subscribe', grant, trial: grant, purpose, vital: vital.includes(purpose) };
+function subscribe(grant: string, purpose: string, trial = grant): PermissionNeed {
+  return { operation: 'subscribe', grant, trial, purpose, vital: vital.includes(purpose) };
 }
 
 /** What a role needs, in the order in which it is shown. `docs/permissions.md` has the same for a reader. */
@@ -70,6 +70,7 @@ export function permissionNeeds(role: NatsRole, subjects: Subjects): readonly Pe
     subscribe(subjects.inferAll, 'requests of plain NATS clients'),
     subscribe(subjects.cancelAll, 'cancelled requests'),
     subscribe(`${subjects.adminPrefix}.>`, 'administration'),
+    subscribe('$JS.EVENT.ADVISORY.>', 'new leaders of streams', '$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.*'),
     subscribe('$SRV.>', 'the listing of services (nats micro)'),
   ];
 }
