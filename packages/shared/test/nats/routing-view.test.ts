@@ -61,7 +61,10 @@ describe('a routing view that reads everything again', () => {
       stop();
     }
     // No further reading puts right what went wrong: the next one by itself is seconds away.
-    await waitUntil('the last change is seen', () => view.entry('kept-59')?.weights[0]?.weight === 2);
+    await waitUntil(
+      'the last changes are seen',
+      () => view.entry('kept-59')?.weights[0]?.weight === 2 && view.entry('gone-59') === undefined,
+    );
     expect(lost).to.deep.equal([]);
     expect(view.models().sort()).to.deep.equal(
       Array.from({ length: 60 }, (_, index) => `kept-${index}`).sort(),
