@@ -35,6 +35,7 @@ import { countIntraOpThreads } from './core-share.js';
 import { type DataLock, lockDataFolder } from './data-lock.js';
 import { DeviceMeter } from './device-meter.js';
 import { EpochGate } from './epoch-gate.js';
+import { EventBound } from './event-bound.js';
 import { EventOutbox } from './event-outbox.js';
 import { HostCommands } from './host-commands.js';
 import { findDevices, type WantedDevices } from './host-devices.js';
@@ -129,6 +130,7 @@ class HostProcess implements Host {
   readonly #stopAsked = createDeferred<void>();
   readonly #leaving = new AbortController();
   readonly #siblings = new Siblings();
+  readonly #bound = new EventBound();
   #raisesPriority: boolean | undefined;
   #meter = new DeviceMeter([]);
   #lock: DataLock | undefined;
@@ -376,7 +378,12 @@ class HostProcess implements Host {
 
   #notice(worker: Worker, notice: WorkerNotice): void {
     const { name } = this.#options;
-    for (const { kind, text, data } of describeNotice(name, worker, notice)) this.#emit(kind, text, data);
+    const leftOut = this.#bound.admit(worker, notice, performance.now());
+    if (leftOut !== undefined) {
+      for (const { kind, text, data } of describeNotice(name, worker, notice, leftOut)) {
+        this.#emit(kind, text, data);
+      }
+    }
     // What a stopping host drains is what it shall serve again.
     if (this.#draining === undefined && this.#closing === undefined) this.#resume?.note();
     if (notice.kind !== 'state') return;

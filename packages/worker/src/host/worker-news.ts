@@ -3,8 +3,23 @@ import { EventKind } from '@troupe/shared';
 import type { OutgoingEvent } from './event-outbox.js';
 import type { Worker, WorkerNotice } from './worker-actor.js';
 
-/** The events that a notice makes, without their source. */
+/** The events that a notice makes, without their source; each says how many like it were left out before. */
 export function describeNotice(
+  host: string,
+  worker: Pick<Worker, 'model' | 'version' | 'device' | 'report'>,
+  notice: WorkerNotice,
+  leftOut = 0,
+): Omit<OutgoingEvent, 'source'>[] {
+  const events = describe(host, worker, notice);
+  if (leftOut === 0) return events;
+  return events.map(({ data, kind, text }) => ({
+    kind,
+    text: `${text} (${leftOut} more like it were left out)`,
+    data: { ...data, leftOut },
+  }));
+}
+
+function describe(
   host: string,
   worker: Pick<Worker, 'model' | 'version' | 'device' | 'report'>,
   notice: WorkerNotice,

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import type { AnyStateNode, AnyTransitionDefinition } from 'xstate';
 import { getAdjacencyMap } from 'xstate/graph';
+import { EventBound } from '../../src/host/event-bound.js';
 import { type WorkerEvent, workerEventTypes } from '../../src/host/worker-events.js';
 import { servingVersionOf, workerStateOf } from '../../src/host/worker-machine.js';
 import { respawnPauseMs, retryPauseMs } from '../../src/host/worker-pauses.js';
@@ -91,6 +92,34 @@ describe('worker machine', () => {
       worker.clock.increment(60_000);
       worker.do(died());
       expect(stateOf(worker)).to.equal('loading.pausing');
+    });
+  });
+
+  it('a runner that dies at once, every time, does not spin, and its event log stays readable', () => {
+    at([{ type: 'worker.activate' }], (worker) => {
+      const bound = new EventBound();
+      const hourMs = 3_600_000;
+      const told: number[] = [];
+      let deaths = 0;
+      while (worker.clock.now() < hourMs) {
+        if (worker.snapshot.children.stableSearch !== undefined) worker.do({ type: 'test.standby_missing' });
+        if (worker.snapshot.matches({ fallback: { cover: 'asking' } })) worker.do(noSibling);
+        if (worker.runners.has('runner')) {
+          worker.do(died());
+          deaths += 1;
+          const notice = { kind: 'died', version: 2, reason: 'SIGSEGV', handedBack: [] } as const;
+          const leftOut = bound.admit(worker, notice, worker.clock.now());
+          if (leftOut !== undefined) told.push(leftOut);
+        } else {
+          worker.clock.toNext();
+        }
+      }
+      // Four at first, then after 1, 2, 4, … and at last 30 seconds.
+      expect(deaths).to.be.within(100, 135);
+      expect(told.length).to.be.within(10, 20);
+      expect(told.slice(0, 6)).to.deep.equal([0, 0, 0, 0, 0, 0]);
+      const last = told.reduce((sum, leftOut) => sum + leftOut + 1, 0);
+      expect(deaths - last, 'what is not told yet').to.be.within(0, 10);
     });
   });
 
