@@ -17,7 +17,13 @@ import {
 } from '@troupe/shared';
 import { type RolloutRole, rolloutRole, rolloutVersions } from '../rollout/rollout-roles.js';
 import { answers, compareText, isOf, type ObservedHost } from './observed-host.js';
-import { compareStandings, type ResidencyView, type Standing, standingOf } from './residency-plan.js';
+import {
+  compareStandings,
+  hasBudget,
+  type ResidencyView,
+  type Standing,
+  standingOf,
+} from './residency-plan.js';
 import { type Position, versionKey, workerKey } from './worker-key.js';
 
 /** A version that should have workers: a label or a rollout names it and nobody condemned it. */
@@ -85,6 +91,8 @@ export function planPlacement(
   hosts: readonly ObservedHost[],
   context: PlacementContext,
 ): Map<string, Placement> {
+  const holders = indexHolders(hosts);
+  const budgeted = hosts.some(hasBudget);
   const drafts = [...wanted.values()]
     .map((version) => ({
       wanted: version,
@@ -95,9 +103,10 @@ export function planPlacement(
         part: version.role?.part,
         route: context.previousRoutes?.get(version.model),
         view: context.residency,
+        budgeted,
       }),
       // What a stopping host takes away is replaced before anything else gets a slot.
-      losing: hosts.some((host) => host.stopping && host.workers.some((worker) => isOf(worker, version))),
+      losing: holders.get(versionKey(version))?.some(({ stopping }) => stopping) ?? false,
     }))
     // Stable: ties keep the order of names.
     .sort((a, b) => compareStandings(a.standing, b.standing) || Number(b.losing) - Number(a.losing));
@@ -116,7 +125,8 @@ export function planPlacement(
     for (let round = 0; round < rounds; round += 1) {
       for (const draft of group) {
         if (draft.wanted.replicas <= round || draft.targets.length + draft.reserved.length < round) continue;
-        const best = bestCandidate(draft.wanted, draft.targets, hosts, context);
+        const kept = keptCandidate(draft.wanted, draft.targets, holders, context);
+        const best = kept ?? bestCandidate(draft.wanted, draft.targets, hosts, context);
         if (best === undefined) {
           const isNeeded = round === 0 || draft.wanted.role?.part === 'candidate';
           if (draft.standing.kind === 'asked' && isNeeded) reserve(draft, hosts, context);
@@ -187,6 +197,37 @@ interface Candidate {
   readonly target: TargetWorker;
   /** Compared from the left, less is better; see P5 and P6. */
   readonly rank: readonly number[];
+}
+
+/** Hosts by the versions that they have workers of. */
+type Holders = ReadonlyMap<string, readonly ObservedHost[]>;
+
+function indexHolders(hosts: readonly ObservedHost[]): Holders {
+  const holders = new Map<string, ObservedHost[]>();
+  for (const host of hosts) {
+    for (const key of new Set(host.workers.map(versionKey))) {
+      const known = holders.get(key);
+      if (known === undefined) holders.set(key, [host]);
+      else known.push(host);
+    }
+  }
+  return holders;
+}
+
+/**
+ * The best candidate where a worker that answers stays (P6): nothing outranks one on a host that has no other, so only
+ * hosts that have the version are looked at. In a cluster at rest that is all there is to do, and a plan costs as much
+ * as there are workers, not their number times that of the places.
+ */
+function keptCandidate(
+  wanted: WantedVersion,
+  chosen: readonly TargetWorker[],
+  holders: Holders,
+  context: PlacementContext,
+): Candidate | undefined {
+  const best = bestCandidate(wanted, chosen, holders.get(versionKey(wanted)) ?? [], context);
+  const [lost, spread, preference] = best?.rank ?? [];
+  return lost === 0 && spread === 0 && preference === 0 ? best : undefined;
 }
 
 function bestCandidate(

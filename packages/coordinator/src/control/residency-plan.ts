@@ -36,14 +36,16 @@ export interface StandingFacts {
   readonly part: 'candidate' | 'baking' | 'standby' | undefined;
   readonly route: RoutingEntry | undefined;
   readonly view: ResidencyView | undefined;
+  /** Whether some device of the cluster has a memory budget. */
+  readonly budgeted: boolean;
 }
 
 export function standingOf(ref: VersionRef, hosts: readonly ObservedHost[], facts: StandingFacts): Standing {
-  const { model, part, view } = facts;
+  const { budgeted, model, part, view } = facts;
   const residency = model?.residency ?? Residency.Always;
   const onDemand = residency === Residency.OnDemand || residency === Residency.Prefetched;
   if (view === undefined || residency === Residency.Pinned) return { kind: 'firm' };
-  if (!onDemand && !hosts.some(hasBudget)) return { kind: 'firm' };
+  if (!onDemand && !budgeted) return { kind: 'firm' };
   if (part === 'standby') return { kind: 'spare', order: 1 };
   // Nobody asks for a candidate by name, and the requests that it is to get must find it loaded.
   if (part !== undefined) return { kind: 'asked', order: Number.NEGATIVE_INFINITY };
@@ -71,7 +73,7 @@ export function compareStandings(a: Standing, b: Standing): number {
   return 'order' in a && 'order' in b && a.order !== b.order ? (a.order < b.order ? -1 : 1) : 0;
 }
 
-function hasBudget(host: ObservedHost): boolean {
+export function hasBudget(host: ObservedHost): boolean {
   return [...host.rooms.values()].some(({ budgetBytes }) => Number.isFinite(budgetBytes));
 }
 
