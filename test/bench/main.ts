@@ -12,12 +12,13 @@ import { limit } from './suites/limit.js';
 import { memory } from './suites/memory.js';
 import { peers } from './suites/peers.js';
 import { quick } from './suites/quick.js';
+import { scale } from './suites/scale.js';
 import { startup } from './suites/startup.js';
 import { intraOpThreads, type Suite, type SuiteContext } from './suites/suite.js';
 import { wire } from './suites/wire.js';
 
 /** In the order in which `all` runs them; `quick` is no part of it. */
-export const suites: readonly Suite[] = [peers, limit, batching, wire, broker, startup, memory];
+export const suites: readonly Suite[] = [peers, limit, batching, wire, broker, startup, memory, scale];
 const known = new Map([...suites, quick].map((suite) => [suite.name, suite]));
 
 /** What `--json` writes. */

@@ -14,6 +14,8 @@ export interface ServedModel {
   readonly name?: string;
   readonly maxBatchSize?: number;
   readonly maxDelayMs?: number;
+  /** Workers; default 1. */
+  readonly replicas?: number;
 }
 
 export interface BenchCluster {
@@ -43,8 +45,8 @@ export async function startBenchCluster(
   });
   const client: TroupeClient = await cluster.connect();
   const served = new Map<string, Promise<string>>();
-  async function register({ model, name = model.name, ...batching }: ServedModel): Promise<string> {
-    await client.registerModel({ name, file: model.path, replicas: 1, ...batching });
+  async function register({ model, name = model.name, ...settings }: ServedModel): Promise<string> {
+    await client.registerModel({ name, file: model.path, replicas: 1, ...settings });
     return name;
   }
   return {
