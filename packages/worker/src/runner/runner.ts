@@ -36,6 +36,8 @@ export interface RunnerProcessDoors {
 
 const statusEveryMs = 250;
 const connectRetryMs = 500;
+/** On a machine without a free moment the lowest priority gets nothing done: from then on it loads at the usual one. */
+const gentleLimitMs = 10_000;
 /** What a runner may still spend on answers after its host died. */
 const lastWordsMs = 1_000;
 
@@ -47,6 +49,7 @@ export class Runner {
   readonly #session: ModelSession;
   readonly #statusTimer: NodeJS.Timeout;
   readonly #leaving = new AbortController();
+  #gentleTimer: NodeJS.Timeout | undefined;
   #link: NatsLink | undefined;
   #flow: RequestFlow | undefined;
   readonly #lanes: RunnerLanes;
@@ -59,7 +62,10 @@ export class Runner {
     this.#standby = spec.standby;
     this.#log = createLog(`runner ${spec.model} v${spec.version.version} ${spec.device}`, spec.logLevel);
     // The session's thread inherits it, and so do its own.
-    if (spec.loadsGently === true) lowerPriority();
+    if (spec.loadsGently === true) {
+      lowerPriority();
+      this.#gentleTimer = setTimeout(() => this.#endGentleness(), gentleLimitMs);
+    }
     this.#session = startSession({
       modelPath: spec.modelPath,
       device: spec.device,
@@ -97,7 +103,7 @@ export class Runner {
       assertSameSignature(signature, this.#spec.version.signature);
       this.#doors.report({ kind: 'loaded', signature, loadMs });
       await warmUp(this.#session, this.#spec.version, this.#standby !== undefined);
-      if (this.#spec.loadsGently === true) raisePriority();
+      this.#endGentleness();
       if (this.#draining !== undefined) return;
       this.#doors.report({ kind: 'warmed' });
     } catch (thrown) {
@@ -149,6 +155,13 @@ export class Runner {
     await this.#link?.close();
     clearTimeout(diesAt);
     this.#doors.die('its host is gone');
+  }
+
+  #endGentleness(): void {
+    if (this.#gentleTimer === undefined) return;
+    clearTimeout(this.#gentleTimer);
+    this.#gentleTimer = undefined;
+    raisePriority();
   }
 
   async #connect(): Promise<void> {
@@ -224,6 +237,7 @@ export class Runner {
     // A run that is under way ends first; a host that has no patience kills the process.
     await this.#session.release();
     clearInterval(this.#statusTimer);
+    clearTimeout(this.#gentleTimer);
     this.#doors.leave();
   }
 
