@@ -314,7 +314,8 @@ class WorkerActor implements Worker, CoveringWorker {
     const { condemned, probation } = snapshot.context;
     const isNewVerdict = condemned !== undefined && this.#snapshot.context.condemned === undefined;
     this.#snapshot = snapshot;
-    if (probation !== this.#probation) {
+    // What a condemned version's runner still holds goes on being repeated where it fails.
+    if (condemned === undefined && probation !== this.#probation) {
       this.#probation = probation;
       this.#processes.get('runner')?.order({
         kind: 'probation',
