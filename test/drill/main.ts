@@ -9,7 +9,9 @@
  * shape of the outcome, never times.
  */
 import { randomBytes } from 'node:crypto';
-import { dirname } from 'node:path';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { interruptedExitCode, reportEarlyEnd } from '../../deploy/local/exit-code.mjs';
 import { expectGivenServer } from '../../deploy/local/given-servers.mjs';
@@ -111,26 +113,38 @@ async function runDrill(
   };
   const clusters: TestCluster[] = [];
   const startedMs = performance.now();
-  const outcome = await untilStopped(signal, () =>
-    drill({
-      progress,
-      signal,
-      short,
-      startCluster: async (options) => {
-        const cluster = await progress.step('Starting a cluster', () =>
-          startCluster({ ...options, ...onGivenServers }),
-        );
-        clusters.push(cluster);
-        if (signal.aborted) throw new Error(`stopped by ${String(signal.reason)}`);
-        return cluster;
-      },
-    }),
-  ).finally(() =>
+  const work = async () => {
+    const outcome = await untilStopped(signal, () =>
+      drill({
+        progress,
+        signal,
+        short,
+        startCluster: async (options) => {
+          const cluster = await progress.step('Starting a cluster', () =>
+            startCluster({ ...options, ...onGivenServers }),
+          );
+          clusters.push(cluster);
+          if (signal.aborted) throw new Error(`stopped by ${String(signal.reason)}`);
+          return cluster;
+        },
+      }),
+    );
+    if (outcome.faults.length > 0) progress.line(`What the processes said is in ${keepLogs(clusters)}`);
+    return outcome;
+  };
+  const outcome = await work().finally(() =>
     progress.step('Ending the cluster', () => Promise.all(clusters.map((cluster) => cluster.stop()))),
   );
   for (const fault of outcome.faults) progress.line(`BROKEN: ${fault}`);
   console.log(outcomeLine(name, outcome, Math.round((performance.now() - startedMs) / 1_000)));
   return outcome.faults.length === 0 ? 0 : 1;
+}
+
+/** Where a promise was broken, somebody will want to know why. */
+function keepLogs(clusters: readonly TestCluster[]): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'troupe-drill-')), 'cluster.log');
+  writeFileSync(path, clusters.map((cluster) => cluster.logs()).join('\n'));
+  return path;
 }
 
 /** The work's outcome, or a rejection as soon as somebody asks for the end. */
