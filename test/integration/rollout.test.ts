@@ -9,6 +9,7 @@ import { expect } from 'chai';
 import { printLogsOnFailure, startCluster, type TestCluster } from '../harness/cluster.js';
 import { waitUntil } from '../harness/wait-until.js';
 import { tinyMlp } from '../models/dense-models.js';
+import { failsOn } from '../models/misbehaving-models.js';
 
 const row = [[5.1, 3.5, 1.4, 0.2]];
 
@@ -30,6 +31,9 @@ describe('a rollout', function () {
     await cluster?.stop();
   });
   afterEach(printLogsOnFailure(() => cluster));
+  afterEach(async () => {
+    for (const { name } of await client.models()) await client.deleteModel(name);
+  });
 
   /** A model of its own for each test: version 1 serves with two workers, version 2 is registered. */
   async function twoVersions(name: string, second: Uint8Array = tinyMlp(2)): Promise<void> {
@@ -198,6 +202,50 @@ describe('a rollout', function () {
     const golden = await client.recordGolden('other');
     await refused('model.golden', client.registerModel({ name: 'other', bytes: tinyMlp(2), golden }));
     await refused('model.label_unknown', client.recordGolden('other', { label: 'nobody' }));
+  });
+
+  it('a version whose runner dies more often than is borne is taken back by the verdict of its host', async () => {
+    await twoVersions('mortal');
+    await client.startRollout('mortal', 2, { bakeMs: 600_000, maxCrashes: 0 });
+    await reached('mortal', 'baking');
+    await answeredBy('mortal', 2);
+    const [victim] = await workersOf('mortal', 2);
+    process.kill(victim?.pid as number, 'SIGKILL');
+    const { rollout, stable } = await reached('mortal', 'rolled_back');
+    expect(stable).to.equal(1);
+    expect(rollout?.cause?.kind).to.equal('crash');
+    await answeredBy('mortal', 1);
+    await refused('rollout.condemned', client.startRollout('mortal', 2));
+  });
+
+  it('a version that fails on some requests is taken back by what stable answered in its place', async () => {
+    const name = 'partly';
+    await client.registerModel({ name, bytes: failsOn(100), replicas: 1 });
+    await client.registerModel({ name, bytes: failsOn(4) });
+    await client.startRollout(name, 2, { steps: [{ percent: 50, holdMs: 600_000 }] });
+    await reached(name, 'canary');
+    const answers: { asked: number; got: unknown; version: number; degraded: boolean }[] = [];
+    await waitUntil(
+      'it is taken back',
+      async () => {
+        const asked = answers.length % 3 === 0 ? 50 : 2;
+        const { outputs, version, degraded } = await client.infer(name, [[asked, 0, 0, 0]]);
+        answers.push({ asked, got: outputs.output?.data[1], version, degraded });
+        return answers.length % 20 === 0 && !(await client.rollout(name)).active;
+      },
+      { timeoutMs: 60_000, everyMs: 0 },
+    );
+    const { rollout, stable } = await client.rollout(name);
+    expect(stable).to.equal(1);
+    expect(rollout?.cause?.kind).to.equal('evidence');
+    expect(rollout?.evidence?.candidate.errors).to.be.greaterThan(0);
+    // Nobody saw an error or a wrong number, and what stable answered for the other is marked.
+    for (const { asked, got, version, degraded } of answers) {
+      expect(got).to.equal(10 * asked);
+      if (degraded) expect({ asked, version }).to.deep.equal({ asked: 50, version: 1 });
+      if (version === 2) expect(asked).to.equal(2);
+    }
+    expect(answers.some(({ degraded }) => degraded)).to.equal(true);
   });
 
   it('where the new version has no room beside the old one, it says so before it begins', async () => {

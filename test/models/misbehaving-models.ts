@@ -39,15 +39,12 @@ export function recurrentLike(mixing: 'running-sum' | 'centred' = 'running-sum')
   });
 }
 
-/** Rows of the table in `failsOn`; an index outside of them makes the run fail. */
-const failsOnRowCount = 4;
-
 /**
- * Fails on some requests: the first column picks a row of a table of four, and any number outside -4 to 3 makes
- * the whole run fail. Row r of the table is [r, 10 r].
+ * Fails on some requests: the first column picks a row of a table, of four unless told otherwise, and any number
+ * outside of them (-4 to 3) makes the whole run fail. Row r of the table is [r, 10 r].
  */
-export function failsOn(): Uint8Array<ArrayBuffer> {
-  const rows = Array.from({ length: failsOnRowCount }, (_, row) => [row, 10 * row]);
+export function failsOn(rowCount = 4): Uint8Array<ArrayBuffer> {
+  const rows = Array.from({ length: rowCount }, (_, row) => [row, 10 * row]);
   return model({
     outputs: [tensorValue('output', 'FLOAT', ['N', 2])],
     nodes: [
@@ -59,7 +56,7 @@ export function failsOn(): Uint8Array<ArrayBuffer> {
         attributes: { axis: { type: 'int', value: 0 } },
       },
     ],
-    initializers: [int64Tensor('zero', [], [0]), floatTensor('table', [failsOnRowCount, 2], rows.flat())],
+    initializers: [int64Tensor('zero', [], [0]), floatTensor('table', [rowCount, 2], rows.flat())],
   });
 }
 
