@@ -10,6 +10,7 @@ import {
   deleteWorkStream,
   type LaneLimits,
   listWorkStreams,
+  modelsWithQueuedWork,
   type NatsLink,
   purgeWork,
   queuedByVersion,
@@ -131,8 +132,10 @@ export function createRetirement(options: RetirementOptions): Retirement {
 
   /** Compares all streams with the routes: finds what a dead leader or a late publish left behind. */
   async function findStranded(): Promise<void> {
+    // Of a thousand models few have something waiting: only those are asked one by one.
+    const withWork = new Set(await modelsWithQueuedWork(link));
     for (const model of await listWorkStreams(link)) {
-      const queued = await queuedByVersion(link, model);
+      const queued = withWork.has(model) ? await queuedByVersion(link, model) : new Map<number, number>();
       for (const [version, count] of queued) {
         const key = versionKey({ model, version });
         if (count > 0 && isForgotten(key)) await finish(key);
