@@ -27,7 +27,7 @@ interface Size {
   readonly soakMs: number;
 }
 
-const full: Size = { models: 20, held: 5, steady: 300, soakModels: 1_000, soakMs: 240_000 };
+const full: Size = { models: 20, held: 5, steady: 300, soakModels: 1_000, soakMs: 180_000 };
 const short: Size = { models: 3, held: 2, steady: 10, soakModels: 12, soakMs: 3_000 };
 
 /** Loading waits for the processor; no request of this drill may fail for want of time. */
