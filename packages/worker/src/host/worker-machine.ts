@@ -21,7 +21,7 @@
  * it; time passes only in its delays. Its `runner` and `standby` children are spawned, not invoked by a state,
  * since a runner lives from `loading` through `draining`; its `sibling` child lives as long as the worker.
  */
-import type { Assignment, ModelVersion, Probation, WorkerState } from '@troupe/shared';
+import type { Assignment, ModelVersion, WorkerState } from '@troupe/shared';
 import {
   assign,
   enqueueActions,
@@ -32,43 +32,11 @@ import {
   spawnChild,
   stopChild,
 } from 'xstate';
-import { type Condemnation, condemnForDeaths, isTooMany } from './probation.js';
+import { condemnForDeaths, isTooMany } from './probation.js';
+import { condemned, mustCover, startContext, type WorkerContext } from './worker-context.js';
 import type { WorkerEvent } from './worker-events.js';
 import { maxCrashes, respawnPauseMs, retryPauseMs } from './worker-pauses.js';
-import type { StandbyWanted, WorkerInput, WorkerPorts, WorkerTimes } from './worker-ports.js';
-
-interface WorkerContext {
-  readonly assignment: Assignment;
-  readonly times: WorkerTimes;
-  readonly credits: number;
-  /** The leader wants it to serve; remembered while it loads. */
-  readonly activated: boolean;
-  readonly servedElsewhere: boolean;
-  /** Runners that died since the worker was assigned. */
-  readonly crashes: number;
-  /** Deaths that the version is to blame for, since its last minute of health. */
-  readonly recentCrashes: number;
-  /** Tries of the assigned version in fallback since the last minute of health. */
-  readonly retries: number;
-  /** While a rollout of the version is under way. */
-  readonly probation: Probation | undefined;
-  /** Deaths on this probation. */
-  readonly probationCrashes: number;
-  readonly condemned: Condemnation | undefined;
-  /** It has served its version before. */
-  readonly hasServed: boolean;
-  /** Why it is not serving its version. */
-  readonly reason: string | undefined;
-  /** The version that covers, or will. */
-  readonly standby: ModelVersion | undefined;
-  /** Versions that could not be made to cover, since the last rest. */
-  readonly failedStandbys: readonly number[];
-  /** The version of the sibling that covers. */
-  readonly sibling: ModelVersion | undefined;
-  /** Whether the child was told to pull and has not ended: what it holds must be finished. */
-  readonly runnerPulls: boolean;
-  readonly standbyPulls: boolean;
-}
+import type { StandbyWanted, WorkerInput, WorkerPorts } from './worker-ports.js';
 
 const healthMs = 60_000;
 /** Serving for this long, or a hundred answers before, makes a version stable. */
@@ -294,26 +262,7 @@ export function createWorkerMachine(ports: WorkerPorts) {
 
   return machineSetup.createMachine({
     id: 'worker',
-    context: ({ input }) => ({
-      assignment: input.assignment,
-      times: input.times,
-      credits: input.assignment.credits,
-      activated: false,
-      servedElsewhere: false,
-      crashes: 0,
-      recentCrashes: 0,
-      retries: 0,
-      probation: input.assignment.probation,
-      probationCrashes: 0,
-      condemned: undefined,
-      hasServed: false,
-      reason: undefined,
-      standby: undefined,
-      failedStandbys: [],
-      sibling: undefined,
-      runnerPulls: false,
-      standbyPulls: false,
-    }),
+    context: ({ input }) => startContext(input),
     entry: spawnChild('sibling', { id: 'sibling', input: ({ context }) => context.assignment }),
     initial: 'loading',
     on: {
@@ -559,13 +508,4 @@ export function servingVersionOf({ context }: WorkerSnapshot): number | undefine
   const own = context.runnerPulls ? context.assignment.version : undefined;
   // A condemned version's runner may still finish what it holds.
   return (context.condemned === undefined ? (own ?? cover) : (cover ?? own))?.version;
-}
-
-/** Whether somebody is to pull the assigned version's queue in its place. */
-function mustCover({ condemned: verdict, servedElsewhere }: WorkerContext): boolean {
-  return verdict !== undefined || !servedElsewhere;
-}
-
-function condemned(verdict: Condemnation): Pick<WorkerContext, 'condemned' | 'probation'> {
-  return { condemned: verdict, probation: undefined };
 }
