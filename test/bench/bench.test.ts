@@ -1,11 +1,16 @@
 /** The benchmark in its shortened form: whether it measures the right thing and says so in the right form, never how fast. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { createProgress } from '../../deploy/local/progress.mjs';
+import { repositoryRoot } from '../harness/repository-root.js';
 import { runClosedLoop } from './closed-loop.js';
-import { runSuite } from './main.js';
+import { fillRegion } from './docs-page.js';
+import { runSuite, suiteNames } from './main.js';
 import { compare, type Row, type Sample } from './outcome.js';
 import { quick } from './suites/quick.js';
 import type { SuiteContext } from './suites/suite.js';
+import { drawChart } from './svg-chart.js';
 
 /** Progress is for people; here only what fails is of interest. */
 const context: SuiteContext = {
@@ -106,6 +111,30 @@ describe('the benchmark', () => {
       target: 'at least 3.5 ×',
       reached: false,
     });
+  });
+
+  it('puts what was measured into the page, and refuses a page that has no place for it', () => {
+    const page = 'words\n<!-- bench:peers -->\nold\n<!-- /bench:peers -->\nmore words\n';
+    const filled = fillRegion(page, 'peers', 'new');
+    expect(filled).to.equal('words\n<!-- bench:peers -->\n\nnew\n\n<!-- /bench:peers -->\nmore words\n');
+    expect(fillRegion(filled, 'peers', 'new')).to.equal(filled);
+    expect(() => fillRegion(page, 'limit', 'new')).to.throw('<!-- bench:limit -->');
+    const kept = readFileSync(join(repositoryRoot, 'docs/benchmarks.md'), 'utf8');
+    for (const name of ['models', 'contestants', ...suiteNames])
+      expect(fillRegion(kept, name, 'new')).to.include('new');
+  });
+
+  it('draws a bar for each value, as long as it is in proportion', () => {
+    const svg = drawChart({
+      name: 'peers-tiny',
+      title: 'a < b',
+      unit: 'answers/s',
+      labels: ['fastify', 'troupe-sdk'],
+      series: [{ name: 'median', values: [100, 200], low: [90, 180], high: [110, 200] }],
+    });
+    expect(svg).to.include('a &lt; b');
+    const bars = [...svg.matchAll(/<rect x="230" y="\d+" width="([\d.]+)"/g)].map(([, wide]) => Number(wide));
+    expect(bars).to.deep.equal([190, 380]);
   });
 
   it('quick gives the rows of peers, limit and batching, from contestants that all answer as ONNX Runtime does', async function () {

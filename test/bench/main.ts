@@ -1,11 +1,17 @@
-/** `npm run bench -- <suite> [--json FILE]`: reads the arguments, runs suites, prints and writes what came of them. Called by bench.mjs. */
+/**
+ * `npm run bench -- <suite> [--json FILE]`: reads the arguments, runs suites, prints and writes what came of them. Called
+ * by bench.mjs, which has done the set-up.
+ */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Progress } from '../../deploy/local/progress.mjs';
+import { repositoryRoot } from '../harness/repository-root.js';
 import { type ModelName, modelNames } from './bench-model.js';
-import { describeMachine, type Machine } from './machine.js';
-import type { SuiteOutcome, Table } from './outcome.js';
+import { keepReport, pagePlace, readReport, writePage } from './docs-page.js';
+import { describeMachine } from './machine.js';
+import type { Table } from './outcome.js';
+import type { Report } from './report.js';
 import { batching } from './suites/batching.js';
 import { broker } from './suites/broker.js';
 import { limit } from './suites/limit.js';
@@ -18,28 +24,29 @@ import { intraOpThreads, type Suite, type SuiteContext } from './suites/suite.js
 import { wire } from './suites/wire.js';
 
 /** In the order in which `all` runs them; `quick` is no part of it. */
-export const suites: readonly Suite[] = [peers, limit, batching, wire, broker, startup, memory, scale];
+const suites: readonly Suite[] = [peers, limit, batching, wire, broker, startup, memory, scale];
+export const suiteNames = suites.map(({ name }) => name);
 const known = new Map([...suites, quick].map((suite) => [suite.name, suite]));
 
-/** What `--json` writes. */
-export interface Report extends SuiteOutcome {
-  readonly suite: string;
-  readonly machine: Machine;
-  readonly intraOpThreads: number;
-  readonly startedAt: string;
-  readonly seconds: number;
-}
-
-const usage = `usage: npm run bench -- <suite> [--json FILE] [--rounds N] [--seconds N] [--models a,b]
+const usage = `usage: npm run bench -- <suite>… [--json FILE]
 ${[...known.values()].map(({ name, text, seconds }) => `  ${name.padEnd(10)} ${text} (about ${seconds} s)`).join('\n')}
-  --json FILE   rows, raw samples, versions, cores and commit
-  --rounds N    rounds in place of the suite's own
-  --seconds N   length of a window in place of the suite's own
-  --models a,b  only these of ${modelNames.join(', ')}`;
+  all        every suite but quick (about ${Math.ceil(suites.reduce((sum, { seconds }) => sum + seconds, 0) / 60)} min)
+  page       measures nothing: writes docs/benchmarks.md anew from what is kept
+
+  --json FILE    rows, raw samples, versions, cores and commit; of several suites a list
+  --write-docs   keeps what was measured in docs/benchmarks, with charts, and puts it into docs/benchmarks.md
+  --resume       leaves out suites that are kept there for this very commit
+  --rounds N     rounds in place of the suite's own
+  --seconds N    length of a window in place of the suite's own
+  --models a,b   only these of ${modelNames.join(', ')}`;
 
 interface Arguments {
-  readonly suite: Suite;
+  readonly suites: readonly Suite[];
+  /** `page`. */
+  readonly pageOnly: boolean;
   readonly json: string | undefined;
+  readonly writeDocs: boolean;
+  readonly resume: boolean;
   readonly rounds: number | undefined;
   readonly windowMs: number | undefined;
   readonly models: readonly ModelName[] | undefined;
@@ -52,15 +59,16 @@ function readArguments(argv: readonly string[]): Arguments | { readonly fault: s
       allowPositionals: true,
       options: {
         json: { type: 'string' },
+        'write-docs': { type: 'boolean', default: false },
+        resume: { type: 'boolean', default: false },
         rounds: { type: 'string' },
         seconds: { type: 'string' },
         models: { type: 'string' },
       },
     });
-    const [name, ...rest] = positionals;
-    if (name === undefined || rest.length > 0) return { fault: 'one suite is wanted' };
-    const suite = known.get(name);
-    if (suite === undefined) return { fault: `there is no suite ${JSON.stringify(name)}` };
+    if (positionals.length === 0) return { fault: 'a suite is wanted' };
+    const stranger = positionals.find((name) => !known.has(name) && name !== 'all' && name !== 'page');
+    if (stranger !== undefined) return { fault: `there is no suite ${JSON.stringify(stranger)}` };
     const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
     if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
       return { fault: '--rounds takes a whole number from 1' };
@@ -68,11 +76,14 @@ function readArguments(argv: readonly string[]): Arguments | { readonly fault: s
     const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
     if (seconds !== undefined && !(seconds > 0)) return { fault: '--seconds takes a number above 0' };
     const models = values.models?.split(',');
-    const stranger = models?.find((model) => !(modelNames as readonly string[]).includes(model));
-    if (stranger !== undefined) return { fault: `there is no model ${JSON.stringify(stranger)}` };
+    const unknown = models?.find((model) => !(modelNames as readonly string[]).includes(model));
+    if (unknown !== undefined) return { fault: `there is no model ${JSON.stringify(unknown)}` };
     return {
-      suite,
+      suites: positionals.flatMap((name) => (name === 'all' ? suites : (known.get(name) ?? []))),
+      pageOnly: positionals.includes('page'),
       json: values.json,
+      writeDocs: values['write-docs'],
+      resume: values.resume,
       rounds,
       windowMs: seconds === undefined ? undefined : seconds * 1_000,
       models: models as ModelName[] | undefined,
@@ -94,10 +105,36 @@ export async function main(context: {
   }
   const { progress, signal } = context;
   const { rounds, windowMs, models } = args;
-  const report = await runSuite(args.suite, { progress, signal, short: false, rounds, windowMs, models });
-  console.log(formatReport(report));
-  if (args.json !== undefined) writeFileSync(resolve(args.json), `${JSON.stringify(report)}\n`);
-  return 0;
+  const place = pagePlace(repositoryRoot);
+  const { commit, dirty } = describeMachine();
+  const reports: Report[] = [];
+  const failed: string[] = [];
+  for (const suite of args.suites) {
+    const kept = args.resume ? readReport(place, suite.name) : undefined;
+    if (kept !== undefined && !dirty && !kept.machine.dirty && kept.machine.commit === commit) {
+      progress.line(`${suite.name} is kept for this commit`);
+      continue;
+    }
+    try {
+      const report = await runSuite(suite, { progress, signal, short: false, rounds, windowMs, models });
+      reports.push(report);
+      console.log(`\n${formatReport(report)}\n`);
+      // At once: what the next suite does to the machine takes nothing of it away.
+      if (args.writeDocs && suiteNames.includes(suite.name)) keepReport(place, report, suiteNames);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      console.error(error);
+      failed.push(suite.name);
+    }
+  }
+  if (args.pageOnly) writePage(place, suiteNames);
+  if (args.json !== undefined && reports.length > 0) {
+    const content = args.suites.length === 1 ? reports[0] : reports;
+    writeFileSync(resolve(args.json), `${JSON.stringify(content)}\n`);
+  }
+  if (failed.length === 0) return 0;
+  console.error(`troupe: failed: ${failed.join(', ')}`);
+  return 1;
 }
 
 /** Runs a suite and puts beside it what it was run on. */
@@ -118,7 +155,7 @@ export async function runSuite(suite: Suite, context: SuiteContext): Promise<Rep
 function formatReport({ suite, tables, machine, seconds }: Report): string {
   const { cores, cpu, commit, dirty } = machine;
   return [
-    ...tables.map(formatTable),
+    ...tables.filter(({ rows }) => rows.length > 0).map(formatTable),
     `${suite}: ${seconds} s on ${cores} cores (${cpu}), ${intraOpThreads} intra-op thread for each contestant, commit ${commit.slice(0, 12)}${dirty ? ' with changes' : ''}`,
   ].join('\n\n');
 }

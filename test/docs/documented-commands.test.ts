@@ -29,6 +29,11 @@ const notRun: readonly { readonly document: string; readonly code: string; reado
     code: 'npx troupe-coordinator\nnpx troupe-worker --devices cpu:0,cpu:1 --slots 16\n',
     why: 'run until they are stopped; the cluster of this test is made of these two commands',
   },
+  {
+    document: 'docs/benchmarks.md',
+    code: 'npm run bench -- quick --json quick.json\n',
+    why: 'takes minutes; test/bench runs it in its short form',
+  },
 ];
 
 const documents = [

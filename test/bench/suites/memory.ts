@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { type BenchModel, modelSources } from '../bench-model.js';
 import { type Child, startChild } from '../child.js';
@@ -19,6 +20,8 @@ const soakInFlight = 64;
 const defaultSoakMs = 60_000;
 const sampleEveryMs = 1_000;
 const pauseLimitMs = 5;
+/** The processes write their pauses every second. */
+const flushMs = 1_500;
 
 /** Resident memory of every process at one moment. */
 interface MemorySample {
@@ -50,8 +53,14 @@ export const memory: Suite = {
       await run('soak', soakInFlight, Math.min(2_000, soakMs)); // memory in use is grown before anything is compared
       samples.length = 0;
       const open = await run('open', count, context.short ? 1_000 : 10_000);
+      await pause(flushMs);
+      const before = readPauses(stage.folder, processes());
       const soak = await run('soak', soakInFlight, soakMs);
-      const pauses = readPauses(stage.folder, processes());
+      await pause(flushMs);
+      const pauses = [
+        ...describePauses(`${count.toLocaleString('en-GB')} open`, before),
+        ...describePauses('soak', readPauses(stage.folder, processes()), before),
+      ];
       return {
         rows: [] as Row[],
         samples: [...samples, { phase: 'open', ...open }, { phase: 'soak', ...soak }, ...pauses],
@@ -122,8 +131,9 @@ async function sampled<T>(
   }
 }
 
-/** Pauses of one process, in milliseconds. */
+/** Pauses of one process in one phase, in milliseconds. */
 interface Pauses {
+  readonly phase: string;
   readonly process: string;
   readonly count: number;
   readonly p50: number;
@@ -131,14 +141,30 @@ interface Pauses {
   readonly max: number;
 }
 
-function readPauses(folder: string, processes: ReadonlyMap<string, number>): Pauses[] {
+/** All pauses of each process since its start, in their order. */
+function readPauses(folder: string, processes: ReadonlyMap<string, number>): Map<string, number[]> {
   const files = new Set(readdirSync(folder));
-  return [...processes].flatMap(([name, pid]) => {
-    if (!files.has(`${pid}.json`)) return []; // not a process of Node
-    const { pauses } = JSON.parse(readFileSync(join(folder, `${pid}.json`), 'utf8')) as { pauses: number[] };
-    const sorted = pauses.sort((a, b) => a - b);
-    const [p50, p99, max] = [quantile(sorted, 0.5), quantile(sorted, 0.99), quantile(sorted, 1)];
-    return { process: name, count: sorted.length, p50, p99, max };
+  return new Map(
+    [...processes].flatMap(([name, pid]) => {
+      if (!files.has(`${pid}.json`)) return []; // not a process of Node
+      const { pauses } = JSON.parse(readFileSync(join(folder, `${pid}.json`), 'utf8')) as {
+        pauses: number[];
+      };
+      return [[name, pauses] as const];
+    }),
+  );
+}
+
+/** What came after `before`. */
+function describePauses(
+  phase: string,
+  pauses: ReadonlyMap<string, readonly number[]>,
+  before: ReadonlyMap<string, readonly number[]> = new Map(),
+): Pauses[] {
+  return [...pauses].map(([process, all]) => {
+    const sorted = all.slice(before.get(process)?.length ?? 0).sort((a, b) => a - b);
+    const [p50, p99, max] = [0.5, 0.99, 1].map((part) => quantile(sorted, part)) as [number, number, number];
+    return { phase, process, count: sorted.length, p50, p99, max };
   });
 }
 
@@ -204,14 +230,15 @@ function slope(points: readonly (readonly [number, number])[]): number {
 function pauseTable(pauses: readonly Pauses[]): Table {
   return {
     title: `Pauses for garbage collection, ms (wanted: p99 below ${pauseLimitMs})`,
-    head: ['process', 'collections', 'p50', 'p99', 'longest', ''],
-    rows: pauses.map(({ process, count, p50, p99, max }) => [
+    head: ['phase', 'process', 'collections', 'p50', 'p99', 'longest', ''],
+    rows: pauses.map(({ phase, process, count, p50, p99, max }) => [
+      phase,
       process,
       count.toLocaleString('en-GB'),
       figure(p50),
       figure(p99),
       figure(max),
-      p99 < pauseLimitMs ? 'reached' : 'missed',
+      count === 0 || p99 < pauseLimitMs ? 'reached' : 'missed',
     ]),
   };
 }
