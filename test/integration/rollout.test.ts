@@ -30,8 +30,8 @@ describe('a rollout', function () {
     await client?.close();
     await cluster?.stop();
   });
-  afterEach(printLogsOnFailure(() => cluster));
-  afterEach(async () => {
+  afterEach(async function () {
+    printLogsOnFailure(() => cluster).call(this);
     for (const { name } of await client.models()) await client.deleteModel(name);
   });
 
@@ -248,7 +248,7 @@ describe('a rollout', function () {
     expect(answers.some(({ degraded }) => degraded)).to.equal(true);
   });
 
-  it('where the new version has no room beside the old one, it says so before it begins', async () => {
+  it('where the new version has no room beside the old one it says so before it begins, and goes on with a worker less', async () => {
     await twoVersions('crowded');
     const slots = new Map((await client.hosts()).map(({ host, slots: count }) => [host, count]));
     try {
@@ -259,6 +259,16 @@ describe('a rollout', function () {
       const said = await refused('rollout.no_room', client.startRollout('crowded', 2));
       expect(said).to.match(/2 slots are needed/);
       expect((await client.rollout('crowded')).rollout).to.equal(undefined);
+      await client.startRollout('crowded', 2, { maxUnavailable: 1, bakeMs: 1_000 });
+      await reached('crowded', 'promoted');
+      await waitUntil(
+        'two workers of version 2 serve',
+        async () => (await workersOf('crowded', 2)).length === 2,
+        {
+          timeoutMs: 30_000,
+        },
+      );
+      expect(await answering('crowded')).to.equal(2);
     } finally {
       for (const [host, count] of slots) await client.scale(host, count);
     }

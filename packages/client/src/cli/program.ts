@@ -270,7 +270,6 @@ function addRolloutCommands(program: Command, action: Action): void {
       integer(0),
     )
     .option('--max-crashes <count>', 'deaths of runners that a worker bears (default: 3)', integer(0))
-    .option('--allow-gap', 'go on where the last worker must go first: requests wait in the queue')
     .option('--allow-signature-change', 'let other inputs or outputs than those of stable through')
     .option('--wait', 'follow it to its end; exit code 1 where it is taken back')
     .addHelpText(

@@ -18,21 +18,11 @@ export interface RolloutOptions {
   readonly maxUnavailable?: number;
   /** Deaths of runners on one worker that are borne. Default 3. */
   readonly maxCrashes?: number;
-  /** Go on where even the last worker must go first: requests wait in the queue. Default false. */
-  readonly allowGap?: boolean;
   /** Let a version through that takes or gives other tensors than stable. Default false. */
   readonly allowSignatureChange?: boolean;
 }
 
-const optionNames = [
-  'strategy',
-  'steps',
-  'bakeMs',
-  'maxUnavailable',
-  'maxCrashes',
-  'allowGap',
-  'allowSignatureChange',
-];
+const optionNames = ['strategy', 'steps', 'bakeMs', 'maxUnavailable', 'maxCrashes', 'allowSignatureChange'];
 
 /** The rollout of a model that is under way, or its last one. */
 export interface RolloutStatus {

@@ -10,6 +10,7 @@ import type {
   RoutingEntry,
   WorkerReport,
 } from '@troupe/shared';
+import { keptWorkers, squeezeWanted } from '../rollout/squeeze.js';
 import { bringUp } from './bring-up.js';
 import { answers, compareText, isOf, type ObservedHost, observeHosts } from './observed-host.js';
 import {
@@ -69,9 +70,7 @@ export function plan(
   observed: { readonly hosts: readonly HostLease[] },
   context: PlanContext,
 ): Plan {
-  const hosts = observeHosts(observed.hosts, desired.hostSettings);
-  const wanted = wantedVersions(desired);
-  const placements = planPlacement(wanted, hosts, { ...context, models: desired.models });
+  const { hosts, placements } = placeAll(desired, observed.hosts, context);
   const models = Object.values(desired.models).sort((a, b) => compareText(a.name, b.name));
 
   const routes: RoutingEntry[] = [];
@@ -147,6 +146,22 @@ export function plan(
     placements,
     settled: settled && commands.length === 0,
   };
+}
+
+/** Places what is wanted; once more with less where a rollout has no room and may do with less. */
+function placeAll(
+  desired: RegistrySnapshot,
+  leases: readonly HostLease[],
+  context: PlanContext,
+): { hosts: ObservedHost[]; placements: Map<string, Placement> } {
+  const wanted = wantedVersions(desired);
+  const attempt = (versions: ReadonlyMap<string, WantedVersion>) => {
+    const hosts = observeHosts(leases, desired.hostSettings);
+    return { hosts, placements: planPlacement(versions, hosts, { ...context, models: desired.models }) };
+  };
+  const first = attempt(wanted);
+  const squeezed = squeezeWanted(wanted, first.placements);
+  return squeezed === undefined ? first : attempt(squeezed);
 }
 
 function scaleHosts(
@@ -255,6 +270,29 @@ function hasDeviceFor(host: ObservedHost, wanted: VersionRef, targets: readonly 
   );
 }
 
+/**
+ * Whether a version may have a standby's place: any that no rollout brings; its own successor only where the two do not
+ * fit and so many workers may be missing.
+ */
+function mayHaveStandby(
+  wanted: WantedVersion,
+  standby: WantedVersion,
+  hosts: readonly ObservedHost[],
+  isLeaving: (host: ObservedHost, worker: WorkerReport) => boolean,
+): boolean {
+  const { role } = wanted;
+  if (role === undefined) return true;
+  if (role.part !== 'baking' || role.maxUnavailable === 0 || role.beside !== standby.version) return false;
+  if (wanted.model !== standby.model) return false;
+  const serving = hosts.flatMap((host) =>
+    host.workers.filter(
+      (worker) =>
+        (isOf(worker, wanted) || isOf(worker, standby)) && answers(worker) && !isLeaving(host, worker),
+    ),
+  );
+  return serving.length - 1 >= keptWorkers(wanted.replicas, role.maxUnavailable);
+}
+
 function findVictim(
   wanted: WantedVersion,
   open: readonly ObservedHost[],
@@ -268,7 +306,9 @@ function findVictim(
       const key = versionKey(worker);
       if (isLeaving(host, worker)) continue;
       const placement = placements.get(key);
-      if (placement?.wanted.role?.part === 'standby' && wanted.role === undefined) return { host, worker };
+      if (placement?.wanted.role?.part === 'standby') {
+        if (mayHaveStandby(wanted, placement.wanted, hosts, isLeaving)) return { host, worker };
+      }
       if (placement !== undefined) continue;
       // A version that still has the route gives way to its own successor only.
       if (routed.has(key) && worker.model !== wanted.model) continue;

@@ -3,7 +3,12 @@
  * that version's workers serve, so a request never meets a version that is still loading while another could answer.
  */
 import { estimateMemory, type ModelRecord, type RouteVersion, type RoutingEntry } from '@troupe/shared';
-import { canaryWeights, condemnedByRollout, rolloutVersions } from '../rollout/rollout-roles.js';
+import {
+  bakingWeights,
+  canaryWeights,
+  condemnedByRollout,
+  rolloutVersions,
+} from '../rollout/rollout-roles.js';
 import { answers, answersItself, isOf, type ObservedHost } from './observed-host.js';
 import type { Placement } from './placement-plan.js';
 import { type VersionRef, versionKey, workerKey } from './worker-key.js';
@@ -141,7 +146,7 @@ function planWeights(
   versions: Readonly<Record<string, RouteVersion>>,
 ): RoutingEntry['weights'] {
   if (stable === undefined) return [];
-  const shares = canaryWeights(model);
+  const shares = canaryWeights(model) ?? bakingWeights(model, versions);
   const canBeHad = shares?.every(({ version }) => versions[String(version)]?.state === 'ready');
   return shares === undefined || canBeHad !== true ? [{ version: stable, weight: 1 }] : shares;
 }

@@ -108,6 +108,14 @@ export function createRolloutEndpoints(options: RolloutEndpointsOptions): AdminE
     }
   }
 
+  async function servingWorkers(model: string, version: number | undefined): Promise<number> {
+    const hosts = await leases.listHosts();
+    return hosts
+      .flatMap(({ report }) => report.workers)
+      .filter((worker) => worker.model === model && worker.version === version && worker.state === 'serving')
+      .length;
+  }
+
   const ofModel = { model: read.modelName };
   return [
     endpoint(
@@ -120,7 +128,6 @@ export function createRolloutEndpoints(options: RolloutEndpointsOptions): AdminE
         bakeMs: read.optional(read.integer(0, dayMs)),
         maxUnavailable: read.optional(read.integer(0, 1_000)),
         maxCrashes: read.optional(read.integer(0, 1_000)),
-        allowGap: read.optional(read.flag),
         allowSignatureChange: read.optional(read.flag),
       },
       async ({ model: name, version, ...asked }) => {
@@ -136,10 +143,17 @@ export function createRolloutEndpoints(options: RolloutEndpointsOptions): AdminE
             record,
             decision.change.rollout,
           );
-          if (missing === undefined || settings.allowGap || settings.maxUnavailable > 0) return decision;
+          if (missing === undefined) return decision;
+          const { from } = decision.change.rollout;
+          const others = await servingWorkers(name, from);
+          if (settings.maxUnavailable > 0 && others > 1) return decision;
+          const advice =
+            others > 1
+              ? 'make room, or go on with --max-unavailable 1'
+              : `make room: version ${from} has ${others} worker, and nobody would serve meanwhile`;
           throw new TroupeError(
             'rollout.no_room',
-            `version ${version} of ${name} does not fit beside version ${decision.change.rollout.from}: ${missing}; make room, or go on with --max-unavailable 1 or --allow-gap`,
+            `version ${version} of ${name} does not fit beside version ${from}: ${missing}; ${advice}`,
           );
         });
       },

@@ -1,5 +1,11 @@
 /** What a rollout makes of the versions of its model: which are wanted by it, and in which part. Pure; for the planner. */
-import { isActiveRollout, type ModelRecord, type Probation, RolloutPhase } from '@troupe/shared';
+import {
+  isActiveRollout,
+  type ModelRecord,
+  type Probation,
+  RolloutPhase,
+  type RouteVersion,
+} from '@troupe/shared';
 
 /** The part of a version in a rollout that is under way. */
 export interface RolloutRole {
@@ -14,6 +20,8 @@ export interface RolloutRole {
   readonly probation: Probation | undefined;
   /** Workers that may load at once. */
   readonly waveSize: number;
+  /** Workers that may be missing where both versions do not fit. */
+  readonly maxUnavailable: number;
 }
 
 /** Versions that a rollout wants beside those that labels name. */
@@ -27,15 +35,16 @@ export function rolloutRole(model: ModelRecord, version: number): RolloutRole | 
   const { rollout } = model;
   if (!isActiveRollout(rollout)) return undefined;
   const { from, settings, to } = rollout;
-  const waveSize = Math.max(1, settings.maxUnavailable);
+  const { maxUnavailable } = settings;
+  const waveSize = Math.max(1, maxUnavailable);
   const baking = rollout.phase === RolloutPhase.Baking;
   if (version === to) {
     const standby = from === undefined ? undefined : model.versions[String(from)];
     const probation = standby === undefined ? undefined : { standby, maxCrashes: settings.maxCrashes };
-    return { part: baking ? 'baking' : 'candidate', beside: from, probation, waveSize };
+    return { part: baking ? 'baking' : 'candidate', beside: from, probation, waveSize, maxUnavailable };
   }
   if (version !== from || !baking) return undefined;
-  return { part: 'standby', beside: to, probation: undefined, waveSize };
+  return { part: 'standby', beside: to, probation: undefined, waveSize, maxUnavailable };
 }
 
 /** The version that a finished rollout condemned: the route goes on saying why it cannot be had. */
@@ -43,6 +52,22 @@ export function condemnedByRollout(model: ModelRecord): number | undefined {
   const { rollout } = model;
   if (rollout?.phase !== RolloutPhase.RolledBack) return undefined;
   return model.versions[String(rollout.to)]?.condemned === undefined ? undefined : rollout.to;
+}
+
+/**
+ * Shares by the workers that serve, while a version bakes whose last workers can only come when those of the version before
+ * go; `undefined` otherwise.
+ */
+export function bakingWeights(
+  { replicas, rollout }: ModelRecord,
+  versions: Readonly<Record<string, Pick<RouteVersion, 'serving'>>>,
+): readonly { readonly version: number; readonly weight: number }[] | undefined {
+  if (!isActiveRollout(rollout) || rollout.phase !== RolloutPhase.Baking) return undefined;
+  const { from, settings, to } = rollout;
+  const servingOf = (version: number) => versions[String(version)]?.serving ?? 0;
+  if (settings.maxUnavailable === 0 || from === undefined || servingOf(to) >= replicas) return undefined;
+  const weights = [from, to].map((version) => ({ version, weight: servingOf(version) }));
+  return weights.every(({ weight }) => weight > 0) ? weights : undefined;
 }
 
 /** Canary shares by version; `undefined` while all traffic goes where `stable` leads. */

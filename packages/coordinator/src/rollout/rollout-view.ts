@@ -3,6 +3,7 @@ import {
   type HostLease,
   isActiveRollout,
   type ModelRecord,
+  RolloutPhase,
   type RolloutRecord,
   type WorkerReport,
 } from '@troupe/shared';
@@ -39,7 +40,7 @@ export function viewWorkers(
 /** As many as have a place; none while there are fewer places than the version before has. */
 function neededWorkers(
   model: ModelRecord,
-  { from, to }: RolloutRecord,
+  { from, phase, settings, to }: RolloutRecord,
   placements: ReadonlyMap<string, Placement>,
 ): number {
   const placed = (version: number | undefined) =>
@@ -47,7 +48,10 @@ function neededWorkers(
       ? 0
       : (placements.get(versionKey({ model: model.name, version }))?.targets.length ?? 0);
   const places = placed(to);
-  return places >= Math.min(model.replicas, placed(from)) ? places : 0;
+  // Where both do not fit, as many as may be missing of the version before; the others come while it bakes.
+  const squeezed = settings.maxUnavailable > 0 && phase !== RolloutPhase.Baking;
+  const bound = squeezed ? settings.maxUnavailable : Number.POSITIVE_INFINITY;
+  return places >= Math.min(model.replicas, placed(from), bound) ? places : 0;
 }
 
 /** A verdict of its host; while the rollout goes on also that it gave the version up for a snapshot or for nothing. */

@@ -201,12 +201,17 @@ describe('the plan of a rollout', () => {
   });
 
   /** Plans and decides in turn, as the leader does, until nothing moves any more. */
-  function drive(cluster: SimulatedCluster, from: ModelRecord): RegistrySnapshot {
+  function drive(
+    cluster: SimulatedCluster,
+    from: ModelRecord,
+    onRound: () => void = () => undefined,
+  ): RegistrySnapshot {
     let registry = only(from);
     for (let round = 0; round < 60; round += 1) {
       const model = registry.models.ash;
       if (model?.rollout === undefined) throw new Error('there is no rollout');
       const { placements } = cluster.round(registry);
+      onRound();
       const seen = { hosts: cluster.leases(), placements, cutOff: new Set<string>() };
       const workers = viewWorkers(model, model.rollout, seen);
       const decision = decideStep(model, view({ ...workers, heldMs: 10_000 }), at);
@@ -229,6 +234,32 @@ describe('the plan of a rollout', () => {
       });
     }
     return registry;
+  }
+
+  for (const [replicas, maxUnavailable] of [
+    [2, 1],
+    [3, 1],
+    [4, 2],
+    [4, 9],
+  ] as const) {
+    for (const steps of [[], settings.steps]) {
+      const how = steps.length === 0 ? 'at once' : 'step by step';
+      it(`replaces ${replicas} workers ${how} where no slot is free, never with more than ${maxUnavailable} missing`, () => {
+        const devices = ['cpu:0', 'cpu:1', 'cpu:2', 'cpu:3'];
+        const cluster = new SimulatedCluster({ h1: { devices, slots: replicas } });
+        cluster.settle(only({ ...stableOnly(), replicas }));
+        let fewest: number = replicas;
+        const asked = { ...settings, steps, maxUnavailable };
+        const ended = drive(cluster, { ...inRollout({ settings: asked }), replicas }, () => {
+          fewest = Math.min(fewest, cluster.workers().filter(({ state }) => state === 'serving').length);
+        });
+        expect(ended.models.ash?.rollout?.phase).to.equal('promoted');
+        expect(fewest).to.be.at.least(Math.max(1, replicas - maxUnavailable));
+        cluster.retired.add('ash/1');
+        cluster.settle(ended);
+        expect(versionsOn(cluster, 'serving')).to.deep.equal(Array.from({ length: replicas }, () => 2));
+      });
+    }
   }
 
   it('comes to its end on every cluster that has room: promoted, or taken back where it cannot be loaded', () => {

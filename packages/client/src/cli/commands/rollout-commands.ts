@@ -39,14 +39,13 @@ export async function startRollout(
   version: number,
   options: StartOptions,
 ): Promise<void> {
-  const { strategy, steps, bakeMs, maxUnavailable, maxCrashes, allowGap, allowSignatureChange } = options;
+  const { strategy, steps, bakeMs, maxUnavailable, maxCrashes, allowSignatureChange } = options;
   const asked = {
     ...(strategy === undefined ? {} : { strategy }),
     ...(steps === undefined ? {} : { steps }),
     ...(bakeMs === undefined ? {} : { bakeMs }),
     ...(maxUnavailable === undefined ? {} : { maxUnavailable }),
     ...(maxCrashes === undefined ? {} : { maxCrashes }),
-    ...(allowGap === undefined ? {} : { allowGap }),
     ...(allowSignatureChange === undefined ? {} : { allowSignatureChange }),
   };
   await context.withClient(async (client) => {
