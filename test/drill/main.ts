@@ -27,6 +27,7 @@ import { type Drill, outcomeLine } from './drill.js';
 /** By name. Loaded when wanted: a drill needs the packages that the set-up may just have installed. */
 const drills: Readonly<Record<string, () => Promise<Drill>>> = {
   swap: async () => (await import('./swap.js')).swapDrill,
+  rollback: async () => (await import('./rollback.js')).rollbackDrill,
   residency: async () => (await import('./residency.js')).residencyDrill,
 };
 

@@ -1,0 +1,200 @@
+/**
+ * `npm run drill -- rollback`: a tiny model under steady load at half of what the cluster can, taken back again and again:
+ * in turn because its runner dies (the host decides) and because an admin says so (the leader decides). Measured is the
+ * time from the verdict to the standby's first answer, both stamped by the host on the machine's monotonic clock. The
+ * promise: p99 below 5 ms where the host decides itself, and no request fails.
+ */
+import type { TroupeEvent } from '@troupe/client';
+import { sendSignal } from '../../deploy/local/processes.mjs';
+import { waitUntil } from '../harness/wait-until.js';
+import { affineModel } from './affine-models.js';
+import type { Drill, DrillContext } from './drill.js';
+import { monotonicMs, startSteadyLoad } from './steady-load.js';
+import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap.js';
+import { median, percentile } from './windows.js';
+
+interface Size {
+  readonly rollbacks: number;
+  readonly coldRollbacks: number;
+  readonly capacityMs: number;
+}
+
+const full: Size = { rollbacks: 300, coldRollbacks: 5, capacityMs: 4_000 };
+const short: Size = { rollbacks: 4, coldRollbacks: 1, capacityMs: 600 };
+
+/** Longer than any rollback takes. */
+const bakeMs = 60_000;
+const flipBoundMs = 5;
+/** How long a flip may take before the drill gives up on it, in milliseconds. */
+const flipLimitMs = 30_000;
+/** The same after an order, where there may be none. */
+const quietMs = 1_000;
+/** Of load on the new version before it is taken back. */
+const servingMs = 100;
+
+/** One flip, from the events of the host. */
+interface Flip {
+  readonly by: string;
+  readonly tookMs: number;
+  /** When it was condemned, on the monotonic clock. */
+  readonly condemnedMs: number;
+}
+
+export const rollbackDrill: Drill = async (context) => {
+  const size = context.short ? short : full;
+  const cluster = await context.startCluster({ devices: 'cpu:0', env: { TROUPE_ROUTE_GRACE_MS: '100' } });
+  const client = await cluster.connect();
+  const [host] = cluster.hosts;
+  if (host === undefined) throw new Error('the cluster has no host');
+  const register = async (factor: number) => {
+    const { version } = await client.registerModel({
+      name: swapModel,
+      bytes: affineModel(factor),
+      replicas: 1,
+    });
+    return version;
+  };
+  const stable = await register(2);
+  const candidate = await register(3);
+  const load = await startSteadyLoad({
+    servers: cluster.natsUrl,
+    namespace: cluster.namespace,
+    model: swapModel,
+    deadlineMs: 10_000,
+    trapShare: 0,
+  });
+  const flips: Flip[] = [];
+  const stopWatching = client.onEvent((event) => flips.push(flipOf(event)), { kinds: ['worker.flipped'] });
+  try {
+    await load.addVersion(stable, 2);
+    await load.addVersion(candidate, 3);
+    const ground = { client, cluster, host, load, signal: context.signal };
+    return await run(context, size, ground, candidate, flips);
+  } finally {
+    stopWatching();
+    load.kill();
+  }
+};
+
+async function run(
+  { progress }: DrillContext,
+  size: Size,
+  ground: SwapGround,
+  candidate: number,
+  flips: readonly Flip[],
+) {
+  const { load } = ground;
+  const faults: string[] = [];
+  await load.measureCapacity(64, size.capacityMs / 2);
+  const capacity = await load.measureCapacity(64, size.capacityMs);
+  const rate = Math.floor(capacity / 2);
+  await load.pace(rate);
+  const byHost: number[] = [];
+  const byLeader: number[] = [];
+  const orderMs: number[] = [];
+  await progress.step('Rolling back', async (update) => {
+    for (let turn = 0; turn < size.rollbacks; turn += 1) {
+      const cause = turn % 2 === 0 ? 'crash' : 'admin';
+      const { flip, askedMs } = await takeBack(ground, candidate, cause, flips, faults);
+      if (flip !== undefined) {
+        (cause === 'crash' ? byHost : byLeader).push(flip.tookMs);
+        if (cause === 'admin') orderMs.push(flip.condemnedMs - askedMs);
+      }
+      update(`Rolling back: ${turn + 1} of ${size.rollbacks}`);
+    }
+  });
+  const cold: Flip[] = [];
+  await progress.step('Rolling back to a cold snapshot', async () => {
+    for (let turn = 0; turn < size.coldRollbacks; turn += 1) {
+      const { flip } = await takeBack(ground, candidate, 'cold', flips, faults);
+      if (flip !== undefined) cold.push(flip);
+    }
+  });
+  await load.pace(0);
+  const results = await load.end();
+  for (const what of ['failed', 'wrong', 'lost'] as const) {
+    if (results[what] > 0)
+      faults.push(`${results[what]} requests ${what}: ${results.faults.slice(0, 5).join('; ')}`);
+  }
+  const p99 = percentile(byHost, 0.99);
+  if (p99 >= flipBoundMs) faults.push(`p99 of the host's own flips is ${round(p99)} ms`);
+  return {
+    faults,
+    figures: {
+      requests: results.count,
+      failed: results.failed,
+      wrong: results.wrong,
+      lost: results.lost,
+      degraded: results.degraded,
+      rate_per_s: rate,
+      by_crash: spread(byHost),
+      by_admin: spread(byLeader),
+      order_ms: spread(orderMs),
+      cold_ms: cold.map(({ by, tookMs }) => ({ by, ms: round(tookMs) })),
+    },
+  };
+}
+
+/** One rollout and its end; resolves when the stable version's worker is the only one. */
+async function takeBack(
+  { client, host, signal }: SwapGround,
+  candidate: number,
+  cause: 'crash' | 'admin' | 'cold',
+  flips: readonly Flip[],
+  faults: string[],
+): Promise<{ readonly flip: Flip | undefined; readonly askedMs: number }> {
+  const seen = flips.length;
+  const stableRunners = host.runnerPids();
+  await client.retryModel(swapModel, candidate);
+  await client.startRollout(swapModel, candidate, { bakeMs, maxCrashes: 0 });
+  await waitUntil(
+    'the new version bakes',
+    async () => {
+      signal.throwIfAborted();
+      return (await client.rollout(swapModel)).rollout?.phase === 'baking';
+    },
+    { timeoutMs: 30_000 },
+  );
+  await new Promise((resolve) => setTimeout(resolve, servingMs));
+  const askedMs = monotonicMs();
+  if (cause === 'admin') {
+    await client.rollback(swapModel);
+  } else {
+    const fresh = host.runnerPids().filter((pid) => !stableRunners.includes(pid));
+    if (cause === 'cold') for (const pid of stableRunners) sendSignal(pid, 'SIGKILL');
+    for (const pid of fresh) sendSignal(pid, 'SIGKILL');
+  }
+  const rollout = await rolloutEnded(client, signal);
+  const wanted = cause === 'admin' ? 'admin' : 'crash';
+  if (rollout.phase !== 'rolled_back' || rollout.cause?.kind !== wanted) {
+    faults.push(
+      `a rollback by ${cause} ended as ${rollout.phase}, ${rollout.cause?.kind ?? 'without a cause'}`,
+    );
+  }
+  let flip: Flip | undefined;
+  try {
+    const timeoutMs = cause === 'admin' ? quietMs : flipLimitMs;
+    flip = await waitUntil('the standby has answered', () => flips[seen], { timeoutMs });
+  } catch {
+    // After an order the routes may have moved before anything was left for the standby to answer.
+    if (cause !== 'admin') faults.push(`no flip was told of after a rollback by ${cause}`);
+  }
+  await onlyWorkerLeft(client, signal);
+  return { flip, askedMs };
+}
+
+function flipOf({ data }: TroupeEvent): Flip {
+  const condemnedMs = Number(data.condemnedNs) / 1e6;
+  return { by: String(data.by), condemnedMs, tookMs: Number(data.answeredNs) / 1e6 - condemnedMs };
+}
+
+function spread(values: readonly number[]) {
+  return {
+    times: values.length,
+    p50_ms: round(median(values)),
+    p99_ms: round(percentile(values, 0.99)),
+    max_ms: round(percentile(values, 1)),
+  };
+}
+
+const round = (value: number) => Math.round(value * 100) / 100;
