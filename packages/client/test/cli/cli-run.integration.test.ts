@@ -185,6 +185,7 @@ describe('the command line with a cluster', () => {
       'models.register': noted('models.register', { model: 'pushed', version: 1, created: true }),
       'models.label': noted('models.label', {}),
       'models.delete': noted('models.delete', {}),
+      'models.residency': noted('models.residency', {}),
       'hosts.list': noted('hosts.list', {
         hosts: [{ host: 'host-1', token: 1, remainingMs: 2_500, report }],
       }),
@@ -420,6 +421,22 @@ describe('the command line with a cluster', () => {
       'models.delete',
       'models.delete',
       'hosts.scale',
+    ]);
+  });
+
+  it('residency, pin and unpin say what becomes of a model, and refuse a word that is none', async () => {
+    calls.length = 0;
+    const demand = await on('models', 'residency', 'ints', 'on-demand', '--idle-ms', '60000');
+    expect(demand.out).to.equal('ints is loaded when somebody asks for it\n');
+    expect((await on('models', 'pin', 'ints')).out).to.include('never gives way');
+    expect((await on('models', 'unpin', 'ints', '--json')).out).to.equal(
+      '{"model":"ints","residency":"always"}\n',
+    );
+    expect((await on('models', 'residency', 'ints', 'sometimes')).code).to.equal(2);
+    expect(calls).to.deep.equal([
+      ['models.residency', { model: 'ints', residency: 'on_demand', idleMs: 60_000 }],
+      ['models.residency', { model: 'ints', residency: 'pinned' }],
+      ['models.residency', { model: 'ints', residency: 'always' }],
     ]);
   });
 
