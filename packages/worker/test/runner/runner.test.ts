@@ -1,6 +1,6 @@
 /** The whole runner as a process, against a real NATS server, with a stand-in for its host. */
 import { randomUUID } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   decodeInferResponse,
@@ -31,6 +31,7 @@ import { type NatsServer, startNats } from '../../../../test/harness/nats-server
 import { removeDirectory, temporaryDirectory } from '../../../../test/harness/server-process.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { failsOn, hugeOutput, slowOn } from '../../../../test/models/misbehaving-models.js';
+import { tryRaisingPriority } from '../../src/host/priority-trial.js';
 import type { RunnerSpec } from '../../src/ipc/runner-messages.js';
 import { StandInHost } from './stand-in-host.js';
 
@@ -63,6 +64,18 @@ function rows(values: readonly (readonly number[])[], name = 'input'): Tensor {
 
 function floats(response: InferResponse, index = 0): number[] {
   return [...viewAs('FP32', response.outputs[index]?.data as Uint8Array)];
+}
+
+/** Nice value of each thread of a process. */
+function threadPriorities(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+      return [Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])];
+    } catch {
+      return []; // it has ended meanwhile
+    }
+  });
 }
 
 describe('runner process', function () {
@@ -408,6 +421,18 @@ describe('runner process', function () {
     await host.exited;
     expect(host.first('load_failed')?.error.reason).to.equal('model.golden');
     expect(host.first('warmed')).to.equal(undefined);
+  });
+
+  it('loads gently where it is told to: every thread at the lowest priority until it is warm, none after', async function () {
+    if (!(await tryRaisingPriority())) this.skip();
+    const host = start(identityModel(), versionOf(fourColumns()), { loadsGently: true });
+    const priorities = () => threadPriorities(host.child.pid as number);
+    await waitUntil('all its threads, the session’s too, have the lowest', () => {
+      const now = priorities();
+      return now.length > 10 && now.every((nice) => nice === 19);
+    });
+    await waitUntil('it is warm', () => host.first('warmed'), { timeoutMs: 60_000 });
+    expect(priorities().every((nice) => nice === 0)).to.equal(true);
   });
 
   it('goes on after the NATS server has restarted and forgotten its streams', async () => {
