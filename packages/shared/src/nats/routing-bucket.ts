@@ -1,6 +1,7 @@
 /**
  * The routing table in a file-backed key-value bucket: the leader publishes entries by compare-and-set, every door
- * reads them. Readers hear of changes and read again what changed; everything after each reconnect and at a slow tick.
+ * reads them. Readers hear of changes and read again what changed. After each reconnect and at a slow tick they ask for
+ * what was written since, which costs the same however many models there are.
  */
 import { type KV, type KvEntry, type Msg, StorageType } from 'nats';
 import { asTroupeError, TroupeError } from '../errors/troupe-error.js';
@@ -113,7 +114,7 @@ export function createRoutingPublisher(link: NatsLink): RoutingPublisher {
   }
 
   async function readAll(): Promise<RoutingEntry[]> {
-    return withBucket((kv) => readBucket(link, kv));
+    return (await withBucket((kv) => readBucket(link, kv))).entries;
   }
 
   return {
@@ -132,15 +133,24 @@ export function createRoutingPublisher(link: NatsLink): RoutingPublisher {
   };
 }
 
+/** How far a bucket was read: all writes up to a sequence of the stream of this creation. */
+interface ReadMark {
+  readonly created: string;
+  readonly sequence: number;
+}
+
 /**
  * Every entry. The keys come from the stream's subjects: the iterator of the library's `keys()` drops what it has not
  * handed out yet when its listing ends, so a reader that awaits between two keys sees only the first.
  */
-async function readBucket(link: NatsLink, kv: KV): Promise<RoutingEntry[]> {
+async function readBucket(
+  link: NatsLink,
+  kv: KV,
+): Promise<{ readonly entries: RoutingEntry[]; readonly mark: ReadMark }> {
   const entries: RoutingEntry[] = [];
   const { routesBucket } = link.subjects;
   const jsm = await streamManager(link);
-  const { state } = await jsm.streams.info(`KV_${routesBucket}`, { subjects_filter: '>' });
+  const { created, state } = await jsm.streams.info(`KV_${routesBucket}`, { subjects_filter: '>' });
   const prefix = `$KV.${routesBucket}.`;
   const keys = Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
   for (let start = 0; start < keys.length; start += readsAtOnce) {
@@ -150,7 +160,37 @@ async function readBucket(link: NatsLink, kv: KV): Promise<RoutingEntry[]> {
       if (entry !== undefined) entries.push(entry);
     }
   }
-  return entries;
+  return { entries, mark: { created, sequence: state.last_seq } };
+}
+
+/**
+ * The models that were written behind a mark, deletions included, and the new mark; `undefined` where that cannot be
+ * told: another bucket by the name, or more than one would ask for one by one.
+ */
+async function changedSince(
+  link: NatsLink,
+  mark: ReadMark,
+): Promise<{ readonly models: ReadonlySet<string>; readonly mark: ReadMark } | undefined> {
+  const stream = `KV_${link.subjects.routesBucket}`;
+  const prefix = `$KV.${link.subjects.routesBucket}.`;
+  const jsm = await streamManager(link);
+  const { created, state } = await jsm.streams.info(stream);
+  if (created !== mark.created || state.last_seq < mark.sequence) return undefined;
+  const models = new Set<string>();
+  let { sequence } = mark;
+  while (sequence < state.last_seq) {
+    if (models.size >= readsAtOnce) return undefined;
+    // What was overwritten since is no longer there: the next that is.
+    const query = { seq: sequence + 1, next_by_subj: `${prefix}>` };
+    const stored = await jsm.streams.getMessage(stream, query).catch((error: unknown) => {
+      if (jetStreamCode(error) === JetStreamCode.MessageNotFound) return undefined;
+      throw error;
+    });
+    if (stored === undefined) break;
+    models.add(stored.subject.slice(prefix.length));
+    sequence = stored.seq;
+  }
+  return { models, mark: { created, sequence: Math.max(sequence, state.last_seq) } };
 }
 
 /** What a write was to replace, -1 where it did not say. */
@@ -173,7 +213,7 @@ export interface RoutingView {
   models(): string[];
   /** Called after every change, with the model's name. */
   onChange(listener: (model: string) => void): () => void;
-  /** Reads everything again now. */
+  /** Reads what may have been missed, now. */
   refresh(): Promise<void>;
   close(): Promise<void>;
 }
@@ -251,10 +291,23 @@ export async function createRoutingView(
       });
   }
 
+  /** How far everything was read. */
+  let readUpTo: ReadMark | undefined;
+
   async function readAgain(): Promise<void> {
+    const changes = readUpTo === undefined ? undefined : await changedSince(link, readUpTo);
+    if (changes === undefined) return readAll();
+    for (const model of changes.models) await readModel(model);
+    // Only now: what was not read after all is asked for again.
+    readUpTo = changes.mark;
+  }
+
+  async function readAll(): Promise<void> {
     const seen = new Set<string>();
     toldMeanwhile = new Set();
-    for (const entry of await readBucket(link, bucket)) {
+    const { entries: stored, mark } = await readBucket(link, bucket);
+    readUpTo = mark;
+    for (const entry of stored) {
       seen.add(entry.model);
       if (!toldMeanwhile.has(entry.model)) take(entry);
     }

@@ -72,4 +72,50 @@ describe('a routing view that reads everything again', () => {
     for (const model of view.models()) expect(view.entry(model)?.weights[0]?.weight, model).to.equal(2);
     expect(faults).to.deep.equal([]);
   });
+
+  it('finds what it was not told of, and asks no more for it where there are many models than where there are few', async () => {
+    const publisher = createRoutingPublisher(link);
+    // A link that hears of no change: what a subscription missed while the server was away looks the same.
+    const deaf: NatsLink = {
+      ...link,
+      connection: Object.create(link.connection, {
+        subscribe: {
+          value: (subject: string, options: object) => link.connection.subscribe(`deaf.${subject}`, options),
+        },
+      }) as NatsLink['connection'],
+    };
+    for (let index = 0; index < 100; index += 1) await publisher.publish(entryOf(`many-${index}`, 1));
+    const deafView = await createRoutingView(deaf, (error) => faults.push(error));
+    try {
+      await publisher.publish(entryOf('many-3', 2));
+      await publisher.publish(entryOf('many-3', 3));
+      await publisher.remove('many-4', 1);
+      await publisher.publish(entryOf('new', 1));
+      expect(deafView.entry('many-3')?.weights[0]?.weight).to.equal(1);
+      const before = link.connection.stats().outMsgs;
+      await deafView.refresh();
+      expect(deafView.entry('many-3')?.weights[0]?.weight).to.equal(3);
+      expect(deafView.entry('many-4')).to.equal(undefined);
+      expect(deafView.entry('new')?.weights[0]?.weight).to.equal(1);
+      expect(deafView.entry('many-5')?.weights[0]?.weight).to.equal(1);
+      await deafView.refresh();
+      expect(link.connection.stats().outMsgs - before).to.be.lessThan(30);
+    } finally {
+      await deafView.close();
+    }
+    expect(faults).to.deep.equal([]);
+  });
+
+  it('reads everything where the bucket is another by the same name', async () => {
+    const publisher = createRoutingPublisher(link);
+    await publisher.publish(entryOf('before'));
+    await waitUntil('it is seen', () => view.entry('before') !== undefined);
+    const manager = await link.connection.jetstreamManager();
+    await manager.streams.delete(`KV_${link.subjects.routesBucket}`);
+    await declareRecordStreams(link);
+    // A fresh publisher: it declares the bucket again.
+    await createRoutingPublisher(link).publish(entryOf('after'));
+    await view.refresh();
+    expect(view.models()).to.deep.equal(['after']);
+  });
 });
