@@ -47,8 +47,8 @@ export const badKinds: readonly BadKind[] = [
   },
 ];
 
-/** Between two looks for a new process of the candidate, in milliseconds. */
-const lookEveryMs = 5;
+/** Between two looks for a new process of the candidate, in milliseconds: a load is over soon. */
+const lookEveryMs = { loading: 5, serving: 50 };
 
 /** Pushes the version and rolls it out; resolves with how that ended, when only the stable version's worker is left. */
 export async function putForward(
@@ -100,19 +100,22 @@ async function harmCandidate(
 ): Promise<void> {
   const before = new Set(host.runnerPids());
   while (!stop.aborted) {
-    const serving = new Set(
-      when === 'loading'
-        ? []
-        : (await client.workers())
-            .filter((worker) => worker.model === swapModel && worker.version === version)
-            .filter(({ state }) => state === 'serving')
-            .map(({ pid }) => pid),
-    );
+    const serving = when === 'loading' ? [] : await servingPids(client, version);
     for (const pid of host.runnerPids()) {
-      if (before.has(pid) || (when === 'serving' && !serving.has(pid))) continue;
+      if (before.has(pid) || (when === 'serving' && !serving.includes(pid))) continue;
       before.add(pid);
       sendSignal(pid, name);
     }
-    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs[when]));
+  }
+}
+
+async function servingPids(client: SwapGround['client'], version: number): Promise<number[]> {
+  try {
+    return (await client.workers())
+      .filter((worker) => worker.model === swapModel && worker.version === version)
+      .flatMap(({ pid, state }) => (state === 'serving' && pid !== undefined ? [pid] : []));
+  } catch {
+    return []; // a busy server; the next look may tell
   }
 }
