@@ -27,7 +27,7 @@ export interface LatencySuspicion {
 export type EvidenceVerdict =
   | { readonly kind: 'fine' }
   | { readonly kind: 'suspect'; readonly suspicion: LatencySuspicion }
-  | { readonly kind: 'bad'; readonly text: string };
+  | { readonly kind: 'bad'; readonly by: 'errors' | 'latency'; readonly text: string };
 
 /** Judges; `suspicion` is what the last call gave. */
 export function judgeEvidence(
@@ -41,6 +41,7 @@ export function judgeEvidence(
     if (ratio >= evidenceBounds.errorRatio) {
       return {
         kind: 'bad',
+        by: 'errors',
         text: `${errors} of ${requests} requests failed on it and were answered by stable (${percent(errors / requests)})`,
       };
     }
@@ -53,6 +54,7 @@ export function judgeEvidence(
   if (requests < suspicion.confirmAtRequests) return { kind: 'suspect', suspicion };
   return {
     kind: 'bad',
+    by: 'latency',
     text: `its p99 is ${milliseconds(candidate.p99Ms)} over ${samples} requests, stable's is ${milliseconds(stable.p99Ms)}`,
   };
 }

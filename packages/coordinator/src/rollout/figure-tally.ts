@@ -11,7 +11,7 @@ export interface FigureTally {
   observe(hosts: readonly HostLease[]): void;
   candidate(): VersionFigures;
   stable(): VersionFigures;
-  /** Runners of the candidate that died, as its workers count them. */
+  /** Runners of the candidate that died. */
   crashes(): number;
 }
 
@@ -39,6 +39,7 @@ class Counter {
 export function createFigureTally({ model, from, to }: TallyOf): FigureTally {
   const completed = { candidate: new Counter(), stable: new Counter() };
   const errors = new Counter();
+  const deaths = new Counter();
   let observed = false;
   let latest: { candidate: WorkerReport[]; stable: WorkerReport[] } = { candidate: [], stable: [] };
 
@@ -53,6 +54,7 @@ export function createFigureTally({ model, from, to }: TallyOf): FigureTally {
           latest[side].push(worker);
           const key = workerKey({ host, device: worker.device }, worker);
           completed[side].take(key, worker.completed, !observed);
+          if (side === 'candidate') deaths.take(key, worker.crashes, !observed);
           if (side === 'stable') errors.take(key, worker.repeats?.[String(to)]?.answered ?? 0, !observed);
         }
       }
@@ -64,7 +66,7 @@ export function createFigureTally({ model, from, to }: TallyOf): FigureTally {
       ...latency(latest.candidate),
     }),
     stable: () => ({ requests: completed.stable.total, errors: 0, ...latency(latest.stable) }),
-    crashes: () => latest.candidate.reduce((sum, { crashes }) => sum + crashes, 0),
+    crashes: () => deaths.total,
   };
 }
 

@@ -16,8 +16,9 @@ import {
   type RolloutRecord,
 } from '@troupe/shared';
 import type { Placement } from '../control/placement-plan.js';
-import { judgeEvidence, type LatencySuspicion } from './evidence.js';
+import { type EvidenceVerdict, judgeEvidence, type LatencySuspicion } from './evidence.js';
 import { createFigureTally, type FigureTally } from './figure-tally.js';
+import { countOf } from './rollout-decision.js';
 import { decideStep, type RolloutView } from './rollout-step.js';
 import { viewWorkers } from './rollout-view.js';
 import { createStepClock } from './step-clock.js';
@@ -53,6 +54,15 @@ interface Phase {
   suspicion: LatencySuspicion | undefined;
 }
 
+/** Requests that failed while runners died: the deaths are the cause, and the requests what shows it. */
+function findingOf(
+  { by, text }: Extract<EvidenceVerdict, { readonly kind: 'bad' }>,
+  crashes: number,
+): NonNullable<RolloutView['finding']> {
+  if (by === 'latency' || crashes === 0) return { kind: 'evidence', text };
+  return { kind: 'crash', text: `${countOf(crashes, 'runner')} of it died, and ${text}` };
+}
+
 const noFigures = { requests: 0, errors: 0 };
 const noEvidence = { candidate: noFigures, stable: noFigures, crashes: 0 };
 
@@ -80,14 +90,15 @@ export function createRolloutDriver(options: RolloutDriverOptions): RolloutDrive
     const [candidate, stable] = [phase.tally.candidate(), phase.tally.stable()];
     // In the bake the old version has no traffic: it is measured by what it was just before.
     const measure = rollout.phase === RolloutPhase.Baking ? (rollout.baseline ?? stable) : stable;
+    const crashes = phase.tally.crashes();
     const judged = judgeEvidence(candidate, { ...measure, errors: 0 }, phase.suspicion);
     phase.suspicion = judged.kind === 'suspect' ? judged.suspicion : undefined;
     const staged = rollout.phase === RolloutPhase.Staging && workers.ready >= workers.needed;
     const step = `${phase.key}/${rollout.stepIndex}/${staged}`;
     return {
       ...workers,
-      finding: judged.kind === 'bad' ? judged.text : undefined,
-      evidence: { candidate, stable: measure, crashes: phase.tally.crashes() },
+      finding: judged.kind === 'bad' ? findingOf(judged, crashes) : undefined,
+      evidence: { candidate, stable: measure, crashes },
       heldMs: clock.heldMs(model.name, step, rollout.paused),
     };
   }

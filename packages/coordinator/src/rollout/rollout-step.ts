@@ -35,8 +35,8 @@ export interface RolloutView {
   /** Those that serve the new version itself. */
   readonly ready: number;
   readonly verdicts: readonly WorkerVerdict[];
-  /** What live evidence says against it, in words. */
-  readonly finding: string | undefined;
+  /** What live evidence says against it, in words; `crash` where its requests failed since its runners died. */
+  readonly finding: { readonly kind: 'evidence' | 'crash'; readonly text: string } | undefined;
   readonly evidence: RolloutEvidence;
   /** For how long the present step has been held by this leader, pauses left out, in milliseconds. */
   readonly heldMs: number;
@@ -61,7 +61,7 @@ export function decideStep(model: ModelRecord, view: RolloutView, at: string): R
   }
   if (verdict !== undefined) return takeBack(model, rollout, view, causeOf(verdict), at);
   if (view.finding !== undefined && rollout.phase !== RolloutPhase.Staging) {
-    return takeBack(model, rollout, view, { kind: RollbackCause.Evidence, text: view.finding }, at);
+    return takeBack(model, rollout, view, view.finding, at);
   }
   if (rollout.paused || view.needed === 0 || view.ready < view.needed) return undefined;
   switch (rollout.phase) {

@@ -54,6 +54,7 @@ describe('live evidence', () => {
     const bad = judgeEvidence(slow({ requests: 550, samples: 500 }), stable, suspicion);
     expect(bad).to.deep.equal({
       kind: 'bad',
+      by: 'latency',
       text: "its p99 is 20.0 ms over 500 requests, stable's is 2.0 ms",
     });
     expect(judgeEvidence(slow({ requests: 550, p99Ms: 6 }), stable, suspicion).kind).to.equal('fine');

@@ -23,7 +23,7 @@ const crash = { host: 'h1', device: 'cpu:0', kind: 'crash', cause: 'it died 4 ti
 const broken = { ...crash, kind: 'candidate', cause: 'it does not load' } as const;
 const immediate = { ...settings, strategy: RolloutStrategy.Immediate, steps: [] };
 const shadow = { ...settings, strategy: RolloutStrategy.Shadow, steps: [] };
-const finding = 'half of the requests failed';
+const finding = { kind: 'evidence', text: 'half of the requests failed' } as const;
 const back = { phase: 'rolled_back', stable: 1 } as const;
 
 const table: readonly Row[] = [
@@ -114,6 +114,14 @@ const table: readonly Row[] = [
     sees: { finding },
     next: back,
     cause: 'evidence',
+    condemned: true,
+  },
+  {
+    title: 'canary, requests fail since runners die',
+    now: { phase: 'canary' },
+    sees: { finding: { kind: 'crash', text: '2 runners of it died' } },
+    next: back,
+    cause: 'crash',
     condemned: true,
   },
   {
@@ -236,7 +244,7 @@ describe('the next step of a rollout', () => {
     expect(handed?.change.rollout.baseline).to.deep.equal(evidence.stable);
     const taken = decideStep(inRollout({ phase: 'baking' }), view({ evidence, finding }), at);
     expect(taken?.change.rollout.evidence).to.deep.equal(evidence);
-    expect(taken?.change.condemn).to.deep.equal({ version: 2, cause: finding, at });
+    expect(taken?.change.condemn).to.deep.equal({ version: 2, cause: finding.text, at });
   });
 
   it('moves stable only with the hand-over and with the way back, never forward from an end (R1, R4)', () => {
