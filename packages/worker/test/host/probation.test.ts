@@ -12,6 +12,7 @@ import {
 import {
   encodeModel,
   floatTensor,
+  identityModel,
   int64Tensor,
   type NodeDescription,
   type TensorDescription,
@@ -19,6 +20,7 @@ import {
 } from '@troupe/shared/onnx';
 import { expect } from 'chai';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
+import { slowOn } from '../../../../test/models/misbehaving-models.js';
 import { HostHarness } from './host-harness.js';
 
 const signature: Signature = {
@@ -232,6 +234,23 @@ describe('a version on probation', function () {
     });
     expect(stable.repeats).to.deep.equal({ '2': { answered: failed, failed: 0 } });
     expect((await worker())?.failed).to.equal(0);
+  });
+
+  it('that hangs on a request costs it nothing either: it is ended at the run limit, and the standby answers', async () => {
+    const four: Signature = { ...signature, outputs: [{ name: 'output', datatype: 'FP32', shape: [-1, 4] }] };
+    const standby = await cluster.version(1, identityModel(), four);
+    await cluster.serve('h1', model, standby);
+    const version = await cluster.version(2, slowOn(), four, { limits: { runLimitMs: 1_000 } });
+    await cluster.serve('h1', model, version, 'cpu:0', { standby, maxCrashes: 3 });
+    const answer = await cluster.infer(model, 2, [1e9, 7, 0, 0]);
+    expect(answer).to.include({ model_version: '1' });
+    expect(answer.parameters).to.deep.include({ degraded: true });
+    expect(answer.outputs[0]?.data).to.deep.equal([1e9, 7, 0, 0]);
+    await waitUntil('the death is counted, and borne', async () => {
+      const report = await worker();
+      return report?.crashes === 1 && report.state === 'serving' && report.probation === true;
+    });
+    expect(await cluster.infer(model, 2, [1, 7, 0, 0])).to.include({ model_version: '2' });
   });
 
   it('gives nobody a NaN that stable would not give, and is not blamed where stable fails as well', async () => {
