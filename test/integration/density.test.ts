@@ -96,6 +96,20 @@ describe('more models than memory', function () {
     expect(await loaded()).to.deep.equal(['birch']);
   });
 
+  it('a new version without room beside the old one is refused with what is needed, free, and the budget', async () => {
+    await push('ash', 'always');
+    const next = readFileSync(join(repositoryRoot, 'deploy/models/iris/v2/model.onnx'));
+    await client.registerModel({ name: 'ash', bytes: next, replicas: 1 });
+    let said = '';
+    const refused = client.startRollout('ash', 2).catch((error: TroupeError) => {
+      said = error.message;
+      throw error;
+    });
+    expect(await reasonOf(refused)).to.equal('rollout.no_room');
+    expect(said).to.match(/\d+ MiB are needed, \d+ MiB are free, of a budget of 150 MiB/);
+    expect((await ask('ash')).outputs.probabilities?.data[0]).to.be.greaterThan(0.9);
+  });
+
   it('a request that waits for its model outlives the leader', async () => {
     await push('ash', 'on_demand');
     await cluster.startCoordinator();

@@ -259,6 +259,24 @@ describe('room for a rollout', () => {
     expect(missingWith(2, [modelRecord('elm', { replicas: 1, residency: 'on_demand' })])).to.equal(undefined);
   });
 
+  it('is made by an idle model that gives way, while the old version goes on', () => {
+    const cluster = new SimulatedCluster({
+      h1: { devices: ['cpu:0'], budgetBytes: Math.floor(2 * each) },
+    });
+    cluster.residency = viewOf(10, {}, { ash: 1, elm: 2 });
+    const elm = modelRecord('elm', { replicas: 1, residency: 'on_demand' });
+    cluster.settle(registrySnapshot([ash, elm]));
+    cluster.residency = viewOf(20, { ash: 15, elm: 10 });
+    const registry = registrySnapshot([{ ...ash, rollout }, elm]);
+    for (let round = 0; round < 12; round += 1) {
+      cluster.round(registry);
+      const serving = cluster.workers().filter(({ state }) => state === 'serving');
+      expect(serving.some(({ model, version }) => model === 'ash' && version === 1)).to.equal(true);
+    }
+    const there = cluster.workers().map(({ model, state, version }) => `${model} ${version} ${state}`);
+    expect(there.sort()).to.deep.equal(['ash 1 serving', 'ash 2 serving']);
+  });
+
   it('is missing where old and new do not fit together, and it says what is needed, free, and the budget', () => {
     expect(missingWith(1.5, [])).to.match(
       /^on h1 cpu:0 \d+ MiB are needed, \d+ MiB are free, of a budget of \d+ MiB$/,
