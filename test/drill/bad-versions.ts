@@ -5,7 +5,7 @@
 import { asTroupeError, type GoldenCase } from '@troupe/shared';
 import { sendSignal } from '../../deploy/local/processes.mjs';
 import { affineModel, type Trap } from './affine-models.js';
-import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap.js';
+import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
 
 /** One way to be bad. */
 export interface BadKind {

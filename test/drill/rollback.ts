@@ -10,7 +10,7 @@ import { waitUntil } from '../harness/wait-until.js';
 import { affineModel } from './affine-models.js';
 import type { Drill, DrillContext } from './drill.js';
 import { monotonicMs, startSteadyLoad } from './steady-load.js';
-import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap.js';
+import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
 import { median, percentile } from './windows.js';
 
 interface Size {

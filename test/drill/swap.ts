@@ -4,15 +4,13 @@
  * bad version is refused or taken back by itself for the right cause, good swaps cost at most twice the p99 of the time
  * just before, and memory comes back.
  */
-import type { TroupeClient } from '@troupe/client';
-import { isActiveRollout, type RolloutRecord } from '@troupe/shared';
-import type { ClusterHost, TestCluster } from '../harness/cluster.js';
-import { waitUntil } from '../harness/wait-until.js';
+import type { ClusterHost } from '../harness/cluster.js';
 import { affineModel } from './affine-models.js';
 import { type BadKind, badKinds, putForward } from './bad-versions.js';
 import type { Drill, DrillContext } from './drill.js';
 import { proportionalBytes } from './memory-sampler.js';
-import { type LoadResults, monotonicMs, type SteadyLoad, startSteadyLoad } from './steady-load.js';
+import { type LoadResults, monotonicMs, startSteadyLoad } from './steady-load.js';
+import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
 import { justBefore, median, openBetween, percentile, type Span } from './windows.js';
 
 interface Size {
@@ -29,22 +27,12 @@ interface Size {
 const full: Size = { swaps: 100, bad: 20, settleSwaps: 10, capacityMs: 4_000, block: 20, restMs: 10_000 };
 const short: Size = { swaps: 3, bad: 4, settleSwaps: 1, capacityMs: 800, block: 3, restMs: 1_000 };
 
-export const swapModel = 'drill';
 /** Long enough for p99 to be seen from the leases, short enough for a hundred swaps. */
 const bakeMs = 400;
 const badBakeMs = 20_000;
 const routeGraceMs = 400;
 const memoryTolerance = 0.05;
 const latencyFactor = 2;
-
-/** What surrounds every swap of a drill. */
-export interface SwapGround {
-  readonly client: TroupeClient;
-  readonly cluster: TestCluster;
-  readonly host: ClusterHost;
-  readonly load: SteadyLoad;
-  readonly signal: AbortSignal;
-}
 
 export const swapDrill: Drill = async (context) => {
   const size = context.short ? short : full;
@@ -171,32 +159,6 @@ async function swapTo({ client, signal }: SwapGround, version: number, faults: s
   }
   await onlyWorkerLeft(client, signal);
   return { startMs, endMs: monotonicMs() };
-}
-
-/** The rollout of the drill's model, once it has ended. */
-export async function rolloutEnded(client: TroupeClient, signal: AbortSignal): Promise<RolloutRecord> {
-  return waitUntil(
-    'the rollout has ended',
-    async () => {
-      signal.throwIfAborted();
-      const { rollout } = await client.rollout(swapModel);
-      return rollout !== undefined && !isActiveRollout(rollout) ? rollout : undefined;
-    },
-    { timeoutMs: 60_000, everyMs: 25 },
-  );
-}
-
-/** Resolves when the stable version's worker is the only one. */
-export async function onlyWorkerLeft(client: TroupeClient, signal: AbortSignal): Promise<void> {
-  await waitUntil(
-    'one worker is left',
-    async () => {
-      signal.throwIfAborted();
-      const workers = (await client.workers()).filter(({ model }) => model === swapModel);
-      return workers.length === 1 && workers[0]?.state === 'serving';
-    },
-    { timeoutMs: 60_000, everyMs: 50 },
-  );
 }
 
 interface BadOutcome {
