@@ -29,29 +29,39 @@ const emptyPayload = new Uint8Array(0);
 
 /** The sender of a connection. */
 export function createFramePublisher(connection: NatsConnection): FramePublisher {
-  const send = frameSender(connection);
-  if (send === undefined) return publicPublisher(connection);
+  const sender = frameSender(connection);
+  if (sender === undefined) return publicPublisher(connection);
   return {
     publish(frame, then) {
       if (connection.isClosed()) throw new NatsError('the connection is closed', 'CONNECTION_CLOSED');
-      send(encodeFrame(frame, then, connection.info?.max_payload));
+      const { end, start } = enclose(frame, then, connection.info?.max_payload);
+      const { payload } = frame;
+      if (payload.byteLength < largeBytes) sender.send(join(start, payload, end));
+      else sender.sendPieces([Buffer.from(start), payload, Buffer.from(end)]);
     },
   };
 }
 
-/** The bytes of a publish. Throws where they are more than the server takes. */
-export function encodeFrame(
+/** From here on a copy costs more than the further system calls of a frame in pieces. */
+const largeBytes = 32 * 1024;
+
+/** What goes before and behind a frame's payload. Throws where all is more than the server takes. */
+export function enclose(
   { subject, reply, headers, payload }: Frame,
   then?: string,
   maxPayloadBytes = Number.POSITIVE_INFINITY,
-): Buffer {
+): { start: string; end: string } {
   const headerBytes = Buffer.byteLength(headers);
   const size = headerBytes + payload.byteLength;
   if (size > maxPayloadBytes) throw new NatsError('MAX_PAYLOAD_EXCEEDED', 'MAX_PAYLOAD_EXCEEDED');
   const to = reply === '' ? subject : `${subject} ${reply}`;
-  const start =
-    headerBytes === 0 ? `PUB ${to} ${size}\r\n` : `HPUB ${to} ${headerBytes} ${size}\r\n${headers}`;
-  const end = then === undefined ? '\r\n' : `\r\nPUB ${then} 0\r\n\r\n`;
+  return {
+    start: headerBytes === 0 ? `PUB ${to} ${size}\r\n` : `HPUB ${to} ${headerBytes} ${size}\r\n${headers}`,
+    end: then === undefined ? '\r\n' : `\r\nPUB ${then} 0\r\n\r\n`,
+  };
+}
+
+function join(start: string, payload: Uint8Array, end: string): Buffer {
   const startBytes = Buffer.byteLength(start);
   const frame = Buffer.allocUnsafe(startBytes + payload.byteLength + Buffer.byteLength(end));
   frame.write(start, 0, startBytes === start.length ? 'latin1' : 'utf8');

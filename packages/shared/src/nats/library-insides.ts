@@ -32,17 +32,44 @@ function publicHeaderText(hdrs: MsgHdrs | undefined): string | undefined {
 }
 
 interface ConnectionInsides {
-  readonly protocol?: { sendCommand?(frame: Uint8Array): void };
+  readonly protocol?: {
+    readonly connected?: boolean;
+    readonly transport?: { send?(bytes: Uint8Array): void };
+    sendCommand?(frame: Uint8Array): void;
+  };
 }
 
-/**
- * How to send whole frames on a connection: they join what is published in the same turn, in order.
- * `undefined` where the library does not have it.
- */
-export function frameSender(connection: NatsConnection): ((frame: Uint8Array) => void) | undefined {
+/** How frames are sent that were built outside of the library. */
+export interface FrameSender {
+  /** Joins what is published in the same turn, in order. */
+  send(frame: Uint8Array): void;
+  /** A large frame by its pieces, at once and behind what was published before: joining them would copy them. */
+  sendPieces(pieces: readonly Uint8Array[]): void;
+}
+
+/** How to send whole frames on a connection; `undefined` where the library does not have what it takes. */
+export function frameSender(connection: NatsConnection): FrameSender | undefined {
   const { protocol } = connection as unknown as ConnectionInsides;
-  if (typeof protocol?.sendCommand !== 'function') return undefined;
-  return (frame) => protocol.sendCommand?.(frame);
+  const flush = flushOf(protocol);
+  if (typeof protocol?.sendCommand !== 'function' || flush === undefined) return undefined;
+  return {
+    send: (frame) => protocol.sendCommand?.(frame),
+    sendPieces(pieces) {
+      flush();
+      const { transport } = protocol;
+      if (protocol.connected === true && typeof transport?.send === 'function') {
+        for (const piece of pieces) transport.send(piece);
+      } else for (const piece of pieces) protocol.sendCommand?.(piece);
+    },
+  };
+}
+
+/** The library's own flush, whatever `gatherFlushes` has put before it. */
+function flushOf(protocol: object | undefined): (() => void) | undefined {
+  const prototype: { flushPending?: unknown } | null =
+    protocol === undefined ? null : Object.getPrototypeOf(protocol);
+  const flush = prototype?.flushPending;
+  return typeof flush === 'function' ? () => flush.call(protocol) : undefined;
 }
 
 interface FlushInsides {

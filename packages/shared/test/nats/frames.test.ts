@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import { connect, headers, type Msg, type NatsConnection } from 'nats';
 import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
-import { createFramePublisher, encodeFrame } from '../../src/nats/frames.js';
-import { frameSender, headerText } from '../../src/nats/library-insides.js';
+import { createFramePublisher, enclose } from '../../src/nats/frames.js';
+import { frameSender, gatherFlushes, headerText } from '../../src/nats/library-insides.js';
 import { headerBlock, headerLine, readWireHeaders } from '../../src/nats/wire-headers.js';
 
 describe('frames', () => {
@@ -16,6 +16,7 @@ describe('frames', () => {
   before(async () => {
     server = await startNats();
     nats = await connect({ servers: server.url });
+    gatherFlushes(nats);
     nats.subscribe('to.>', { callback: (_, msg) => received.push(msg) });
     await nats.flush();
   });
@@ -55,6 +56,29 @@ describe('frames', () => {
     expect(Buffer.compare(two.data, big)).to.equal(0);
   });
 
+  it('what a turn publishes in several awaited steps leaves in one write', async () => {
+    const { transport } = (
+      nats as unknown as { protocol: { transport: { send: (bytes: Uint8Array) => void } } }
+    ).protocol;
+    const send = transport.send.bind(transport);
+    let writes = 0;
+    transport.send = (bytes) => {
+      writes += 1;
+      send(bytes);
+    };
+    try {
+      for (let step = 0; step < 5; step += 1) {
+        nats.publish('to.step', String(step));
+        await Promise.resolve();
+        await Promise.resolve();
+      }
+      await waitUntil('all are there', () => received.length === 5);
+      expect(writes).to.equal(1);
+    } finally {
+      transport.send = send;
+    }
+  });
+
   it('headers that the library wrote are read as the library reads them', async () => {
     const hdrs = headers();
     hdrs.append('Troupe-Reply', 'first');
@@ -79,7 +103,7 @@ describe('frames', () => {
   });
 
   it('the library still has what the shortcuts use, so that they are taken', async () => {
-    expect(frameSender(nats)).to.be.a('function');
+    expect(frameSender(nats)).to.not.equal(undefined);
     const hdrs = headers();
     hdrs.set('Troupe-Id', 'x');
     nats.publish('to.insides', 'payload', { headers: hdrs });
@@ -95,6 +119,6 @@ describe('frames', () => {
   it('a value that would end its line is refused, a payload beyond the server’s limit too', () => {
     expect(() => headerLine('Troupe-Id', 'a\r\nTroupe-Reply: other')).to.throw('line break');
     const frame = { subject: 's', reply: '', headers: '', payload: new Uint8Array(101) };
-    expect(() => encodeFrame(frame, undefined, 100)).to.throw('MAX_PAYLOAD');
+    expect(() => enclose(frame, undefined, 100)).to.throw('MAX_PAYLOAD');
   });
 });
