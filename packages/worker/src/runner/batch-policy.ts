@@ -35,6 +35,8 @@ export interface SessionState {
   readonly inFlight: number;
   /** One of them is exclusive. */
   readonly exclusive: boolean;
+  /** Rows of the latest of them, 0 where there is none. */
+  readonly rows: number;
 }
 
 export interface BatchPlan {
@@ -48,6 +50,8 @@ export interface BatchPlan {
 
 /** Batches that the session may have at once: one runs while the next is on its way. */
 export const maxBatchesInFlight = 2;
+/** Of the rows of the batch that runs, what the next needs to follow it before it is done. */
+const largeRatio = 0.75;
 
 /** The plan for the requests that wait, in the order of their arrival. */
 export function planBatch(
@@ -78,10 +82,12 @@ export function planBatch(
     if (request.key === undefined) return plan([index]);
     if (considered.has(request.key)) continue;
     considered.add(request.key);
-    const { batch, full } = gather(waiting, index, request.key, rules.maxBatchSize, nowMs);
+    const { batch, full, rows } = gather(waiting, index, request.key, rules.maxBatchSize, nowMs);
     const dueAtMs = request.arrivedAtMs + rules.maxDelayMs;
-    // While a run is under way the batch can still grow: what it would gain by a head start, others lose by small batches.
-    if (full || (dueAtMs <= nowMs && idle)) return plan(batch);
+    // Behind a run the batch can still grow, and small batches are what makes a session slow: it follows at once only
+    // where it is much as large. Then the session need not wait for it to come.
+    const large = rows >= session.rows * largeRatio;
+    if (full || (dueAtMs <= nowMs && (idle || large))) return plan(batch);
     if (dueAtMs > nowMs) wakeAtMs = Math.min(wakeAtMs, dueAtMs);
   }
   return plan([]);
@@ -94,7 +100,7 @@ function gather(
   key: string,
   maxRows: number,
   nowMs: number,
-): { batch: readonly number[]; full: boolean } {
+): { batch: readonly number[]; full: boolean; rows: number } {
   const batch: number[] = [];
   let rows = 0;
   let leftOut = false;
@@ -109,5 +115,5 @@ function gather(
     batch.push(index);
     rows += request.rows;
   }
-  return { batch, full: rows >= maxRows || leftOut };
+  return { batch, full: rows >= maxRows || leftOut, rows };
 }

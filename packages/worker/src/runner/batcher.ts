@@ -45,6 +45,7 @@ export interface BatcherOptions<J extends BatchJob> {
 
 interface Run<J> {
   readonly jobs: readonly J[];
+  readonly rows: number;
   readonly exclusive: boolean;
 }
 
@@ -102,6 +103,7 @@ export class Batcher<J extends BatchJob> {
         {
           inFlight: this.#runs.length,
           exclusive: this.#runs.some(({ exclusive }) => exclusive),
+          rows: this.#runs.at(-1)?.rows ?? 0,
         },
         nowMs,
       );
@@ -135,18 +137,20 @@ export class Batcher<J extends BatchJob> {
   #start(jobs: readonly J[]): void {
     const [first] = jobs;
     if (first === undefined) return;
-    const run: Run<J> = { jobs, exclusive: first.exclusive };
+    let rows = 0;
+    let limitBytes = 0;
+    let json = false;
+    for (const job of jobs) {
+      rows += Math.max(1, job.rows);
+      limitBytes += job.limitBytes;
+      json ||= job.json;
+    }
+    const run: Run<J> = { jobs, rows, exclusive: first.exclusive };
     this.#runs.push(run);
     if (this.#runs.length === 1) this.#runStartedAtMs = performance.now();
     if (run.exclusive) this.#options.onExclusive(first);
     this.#batchCount += 1;
-    let limitBytes = 0;
-    let json = false;
-    for (const job of jobs) {
-      this.#rowCount += Math.max(1, job.rows);
-      limitBytes += job.limitBytes;
-      json ||= job.json;
-    }
+    this.#rowCount += rows;
     let outcome: Promise<RunOutcome>;
     try {
       const inputs = assembleInputs(jobs.map((job) => job.inputs));

@@ -9,7 +9,7 @@ import {
 } from '../../src/runner/batch-policy.js';
 
 const nowMs = 1_000;
-const idle: SessionState = { inFlight: 0, exclusive: false };
+const idle: SessionState = { inFlight: 0, exclusive: false, rows: 0 };
 
 const requestOf = (changes: Partial<WaitingRequest> = {}): WaitingRequest => ({
   key: 'a',
@@ -44,7 +44,7 @@ const anyRules: fc.Arbitrary<BatchRules> = fc.record({
   maxDelayMs: fc.integer({ min: 0, max: 20 }),
 });
 const anySession: fc.Arbitrary<SessionState> = fc
-  .record({ inFlight: fc.integer({ min: 0, max: 2 }), exclusive: fc.boolean() })
+  .record({ inFlight: fc.integer({ min: 0, max: 2 }), exclusive: fc.boolean(), rows: fc.nat({ max: 8 }) })
   .map((state) => ({ ...state, exclusive: state.exclusive && state.inFlight > 0 }));
 
 describe('batch policy', () => {
@@ -127,7 +127,7 @@ describe('batch policy', () => {
   it('hands over no more batches than the session may have', () => {
     fc.assert(
       fc.property(anyWaiting, anyRules, (waiting, rules) => {
-        const session = { inFlight: maxBatchesInFlight, exclusive: false };
+        const session = { inFlight: maxBatchesInFlight, exclusive: false, rows: 0 };
         expect(planBatch(waiting, rules, session, nowMs).batch).to.deep.equal([]);
       }),
     );
@@ -143,13 +143,16 @@ describe('batch policy', () => {
     expect(plan.batch).to.deep.equal([0]);
   });
 
-  it('lets the next batch grow while a run is under way, until it is full', () => {
-    const busy = { inFlight: 1, exclusive: false };
+  it('lets the next batch grow while a run is under way, until it is full or much as large as that', () => {
+    const busy = { inFlight: 1, exclusive: false, rows: 3 };
     const rules = { maxBatchSize: 3, maxDelayMs: 0 };
     expect(planBatch([requestOf(), requestOf()], rules, busy, nowMs).batch).to.deep.equal([]);
     expect(planBatch([requestOf(), requestOf(), requestOf()], rules, busy, nowMs).batch).to.deep.equal([
       0, 1, 2,
     ]);
+    const two = { ...busy, rows: 2 };
+    expect(planBatch([requestOf()], rules, two, nowMs).batch).to.deep.equal([]);
+    expect(planBatch([requestOf(), requestOf()], rules, two, nowMs).batch).to.deep.equal([0, 1]);
   });
 
   it('waits for the delay counted from the oldest request, unless the batch is full before', () => {
