@@ -86,6 +86,8 @@ const nakPayload = Buffer.from('-NAK');
 const inProgressPayload = Buffer.from('+WPI');
 const heartbeatMs = 1_000;
 const declareRetryMs = 200;
+/** In a cluster of servers a consumer may have a leader long before declarations have one: then pulls go on. */
+const declarePatienceMs = 2_000;
 /**
  * Messages that may be asked for and not yet read. A process that is killed keeps its socket for some 20 ms while its
  * memory is torn down; what the server sends meanwhile, at most this many, waits for `ack_wait`. So it is no larger
@@ -133,6 +135,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   let stopWatching: () => void = () => undefined;
   let stopped: Promise<void> | undefined;
   let declaring = false;
+  let declaringSinceMs = 0;
   let wakeScheduled = false;
   let watchdog: NodeJS.Timeout | undefined;
   let declareTimer: NodeJS.Timeout | undefined;
@@ -148,6 +151,8 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   function pullNow(): void {
     wakeScheduled = false;
     if (stopped !== undefined || !started || !link.isConnected()) return;
+    // A server drops a pull on a consumer that is not there (yet) without a word, and it would seem outstanding here.
+    if (declaring && performance.now() - declaringSinceMs < declarePatienceMs) return;
     const lane = lanes.find((one) => one.remaining === 0);
     if (lane === undefined) return;
     const asked = outstanding();
@@ -173,6 +178,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   function declare(): void {
     if (declaring || stopped !== undefined) return;
     declaring = true;
+    declaringSinceMs = performance.now();
     clearTimeout(declareTimer);
     declareWorkConsumer(link, model, version, options.limits).then(
       () => {
@@ -258,7 +264,6 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
       forgetPulls();
       declare();
     }
-    // Also while it declares: in a cluster of servers the consumer may have a leader before declarations have one.
     wake();
   }
 

@@ -165,6 +165,13 @@ describe('the work lane', () => {
     expect(asked.reduce((sum, batch) => sum + batch, 0)).to.equal(32);
   });
 
+  it('asks for nothing before its queue is declared: the server would drop that without a word (P2)', async () => {
+    const lane = echo();
+    lane.free(0);
+    // Less than it takes to notice lost pulls.
+    expect(await ask('first', 2_500)).to.not.equal(undefined);
+  });
+
   it('waits for a stream that nobody has declared yet, and gives up at the deadline', async () => {
     const error = await refusal(ask('early', 300));
     expect(error.reason).to.equal('request.deadline');

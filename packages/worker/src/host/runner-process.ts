@@ -83,7 +83,7 @@ const ownEntry = new URL(`../runner/main${import.meta.url.endsWith('.ts') ? '.ts
 
 /** For the channel to close after the exit was seen, in milliseconds; it does at once unless somebody inherited it. */
 const channelCloseMs = 500;
-/** Between a runner's death and the return of what it held: the broker sees the end of its connection by then. */
+/** Between a runner's end and the return of what it held: the broker has read the end of its connection by then. */
 const handBackDelayMs = 10;
 
 /** Forks a runner and orders it to load. A fork that fails is an `ended` like any other. */
@@ -181,7 +181,13 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
       }
     }
     handedBack = held.takeBack(performance.now(), spec.ackWaitMs, options.handBack.serverId());
-    // The broker may not have noticed yet that the runner's connection is gone, and would fill its pulls with them.
+  };
+
+  /**
+   * Only once the process is gone: on a busy machine its channel closes long before its connection, and the broker would
+   * fill the pulls of that with what is given back.
+   */
+  const giveBack = () => {
     setTimeout(() => {
       for (const message of handedBack) options.handBack.nak(message);
     }, handBackDelayMs);
@@ -216,6 +222,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     const settle = () => {
       if (settled) return;
       release();
+      giveBack();
       settled = true;
       clearTimeout(closeTimer);
       watch.stop();
