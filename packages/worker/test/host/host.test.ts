@@ -148,10 +148,14 @@ describe('host', function () {
       kind: 'assign',
       assignment: { model: 'iris', version: broken, device: 'cpu:0', credits: 8 },
     });
-    const worker = await waitUntil('it is covered', async () => {
-      const report = await cluster.worker('h1', 2);
-      return report?.state === 'fallback' && report.servingVersion === 1 ? report : undefined;
-    });
+    const worker = await waitUntil(
+      'it is covered',
+      async () => {
+        const report = await cluster.worker('h1', 2);
+        return report?.state === 'fallback' && report.servingVersion === 1 ? report : undefined;
+      },
+      { timeoutMs: 30_000 },
+    );
     expect(worker.reason).to.be.a('string').and.not.equal('');
     const answer = await cluster.infer('iris', 2, setosa);
     expect(answer).to.include({ model_version: '1' });

@@ -19,7 +19,7 @@ import {
   tensorValue,
 } from '@troupe/shared/onnx';
 import { expect } from 'chai';
-import { waitUntil } from '../../../../test/harness/wait-until.js';
+import { waitUntil as waitShortly } from '../../../../test/harness/wait-until.js';
 import { slowOn } from '../../../../test/models/misbehaving-models.js';
 import { HostHarness } from './host-harness.js';
 
@@ -68,6 +68,10 @@ function firstTwo(logarithm: boolean): Uint8Array {
     [int64Tensor('from', [1], [0]), int64Tensor('to', [1], [2]), int64Tensor('axis', [1], [1])],
   );
 }
+
+/** Runners load in between: on a busy machine that takes a while. */
+const waitUntil = <T>(what: string, check: () => T | Promise<T>) =>
+  waitShortly(what, check, { timeoutMs: 30_000 });
 
 interface Answered {
   readonly row: readonly number[];
@@ -141,9 +145,7 @@ describe('a version on probation', function () {
       answers,
       more: (count: number) => {
         const wanted = answers.length + errors.length + count;
-        return waitUntil('the load goes on', () => answers.length + errors.length >= wanted, {
-          timeoutMs: 30_000,
-        });
+        return waitUntil('the load goes on', () => answers.length + errors.length >= wanted);
       },
       async stop() {
         await stopLoad();
