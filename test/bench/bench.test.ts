@@ -6,7 +6,7 @@ import { createProgress } from '../../deploy/local/progress.mjs';
 import { repositoryRoot } from '../harness/repository-root.js';
 import { runClosedLoop } from './closed-loop.js';
 import { fillRegion } from './docs-page.js';
-import { runSuite, suiteNames } from './main.js';
+import { runSuite, suiteNames, suites } from './main.js';
 import { compare, type Row, type Sample } from './outcome.js';
 import { quick } from './suites/quick.js';
 import type { SuiteContext } from './suites/suite.js';
@@ -138,7 +138,7 @@ describe('the benchmark', () => {
   });
 
   it('quick gives the rows of peers, limit and batching, from contestants that all answer as ONNX Runtime does', async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     const report = await runSuite(quick, { ...context, models: ['tiny', 'rank'] });
     const key = ({ suite, model, contestant, against, inFlight, metric }: Row) =>
       [suite, model, contestant, against, inFlight, metric].join(' ');
@@ -180,4 +180,19 @@ describe('the benchmark', () => {
     );
     expect(report).to.include({ suite: 'quick', intraOpThreads: 1 });
   });
+
+  for (const suite of suites.filter(({ name }) => !['peers', 'limit', 'batching'].includes(name))) {
+    it(`${suite.name} gives its tables, filled`, async function () {
+      this.timeout(240_000);
+      const { samples, tables } = await runSuite(suite, context);
+      expect(samples).not.to.have.length(0);
+      expect(tables.some(({ rows }) => rows.length > 0)).to.equal(true);
+      for (const { title, head, rows } of tables) {
+        for (const row of rows) {
+          expect(row, title).to.have.length(head.length);
+          expect(row, title).not.to.include('–');
+        }
+      }
+    });
+  }
 });

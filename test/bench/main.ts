@@ -24,7 +24,7 @@ import { intraOpThreads, type Suite, type SuiteContext } from './suites/suite.js
 import { wire } from './suites/wire.js';
 
 /** In the order in which `all` runs them; `quick` is no part of it. */
-const suites: readonly Suite[] = [peers, limit, batching, wire, broker, startup, memory, scale];
+export const suites: readonly Suite[] = [peers, limit, batching, wire, broker, startup, memory, scale];
 export const suiteNames = suites.map(({ name }) => name);
 const known = new Map([...suites, quick].map((suite) => [suite.name, suite]));
 

@@ -38,7 +38,7 @@ const dynamicBatching: Contestant = {
 export const batching: Suite = {
   name: 'batching',
   text: 'no batches, batches of eight, batches as they form',
-  seconds: 45,
+  seconds: 55,
   async run(context) {
     const samples = await measureModels(context, {
       models: modelSources(['rank']),

@@ -13,7 +13,7 @@ export const limitModels = ['rank', 'cnn'] as const;
 export const limit: Suite = {
   name: 'limit',
   text: 'Troupe beside session.run() in a loop, the same threads',
-  seconds: 60,
+  seconds: 65,
   async run(context) {
     const samples = await measureModels(context, {
       models: modelSources(limitModels),

@@ -25,7 +25,7 @@ const latencyTargets: Readonly<Record<ModelName, number>> = { tiny: 0.25, mid: 0
 export const peers: Suite = {
   name: 'peers',
   text: 'Troupe beside Fastify, 64 and 1 in flight',
-  seconds: 240,
+  seconds: 255,
   async run(context) {
     const samples = await measureModels(context, {
       models: modelSources(modelNames),

@@ -21,7 +21,7 @@ const rounds = 3;
 export const startup: Suite = {
   name: 'startup',
   text: 'process start to first answer, runner spawn to first answer, by model size',
-  seconds: 75,
+  seconds: 60,
   async run(context) {
     const wanted = modelSources(
       context.models ?? (context.short ? ['tiny'] : ['tiny', 'mid', 'rank', 'cnn']),

@@ -27,16 +27,16 @@ export function identitySource(name: string, bytes: number): ModelSource {
 export const wire: Suite = {
   name: 'wire',
   text: 'JSON and binary at 1 kB, 150 kB and 1 MB, 8 and 1 in flight',
-  seconds: 100,
+  seconds: 105,
   async run(context) {
     const sources = Object.entries(sizes)
-      .slice(0, context.short ? 2 : 3)
+      .slice(0, context.short ? 1 : 3)
       .map(([size, bytes]) => identitySource(`identity-${size}`, bytes));
     const contestants = [troupeSdk, troupeNats, troupeNatsJson];
     const samples = await measureModels(context, {
       models: sources,
       contestantsOf: () => contestants,
-      inFlight: [inFlight, 1],
+      inFlight: context.short ? [inFlight] : [inFlight, 1],
       rounds: 3,
       windowMs: 1_000,
     });
