@@ -164,6 +164,10 @@ export function medianTable(title: string, samples: readonly Sample[]): Table {
   };
 }
 
+function signed(value: number): string {
+  return value < 0 ? figure(value) : `+${figure(value)}`;
+}
+
 /** The comparisons, with what they are held to. */
 export function ratioTable(title: string, rows: readonly Row[]): Table {
   return {
@@ -175,7 +179,9 @@ export function ratioTable(title: string, rows: readonly Row[]): Table {
       row.metric,
       `${row.contestant} ${figure(row.value)} ${row.unit}`,
       `${row.against} ${figure(row.againstValue)} ${row.unit}`,
-      figure(row.ratio),
+      row.unit === 'ms'
+        ? `${figure(row.ratio)} (${signed(row.value - row.againstValue)} ms)`
+        : figure(row.ratio),
       `${figure(row.spread[0])}–${figure(row.spread[1])}`,
       row.target ?? '',
       row.reached === undefined ? '' : row.reached ? 'reached' : 'missed',

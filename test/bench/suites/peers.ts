@@ -11,6 +11,7 @@ import {
   type Row,
   ratioTable,
   type Sample,
+  type Table,
   type Target,
   throughputChart,
 } from '../outcome.js';
@@ -38,11 +39,26 @@ export const peers: Suite = {
     return {
       rows,
       samples,
-      tables: [medianTable('Each contestant', samples), ratioTable('Troupe beside Fastify', rows)],
+      tables: [medianTable('Each contestant', samples), ...peersTables(rows)],
       charts: throughputChart('peers', '64 in flight', samples, 64),
     };
   },
 };
+
+/** At 64 in flight throughput and the slowest, at rest the usual request; the other rows are in the JSON. */
+export function peersTables(rows: readonly Row[]): Table[] {
+  const shown = rows.filter(({ inFlight, metric }) => (inFlight === 1) === (metric === 'p50'));
+  return [
+    ratioTable(
+      'Troupe beside Fastify',
+      shown.filter(({ against }) => against === 'fastify'),
+    ),
+    ratioTable(
+      'Troupe beside Fastify with batching by hand',
+      shown.filter(({ against }) => against === 'fastify-batched'),
+    ),
+  ];
+}
 
 /** Every Troupe against every Fastify; the SDK against plain Fastify is held to the targets. */
 export function peersRows(samples: readonly Sample[]): Row[] {

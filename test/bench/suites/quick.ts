@@ -8,7 +8,7 @@ import { medianTable, ratioTable, type Sample, throughputChart } from '../outcom
 import { batchingRows, fixedBatching, withoutBatching } from './batching.js';
 import { limitModels, limitRows } from './limit.js';
 import { measureModels } from './measure-models.js';
-import { peersRows } from './peers.js';
+import { peersRows, peersTables } from './peers.js';
 import type { Suite } from './suite.js';
 
 export const quick: Suite = {
@@ -43,7 +43,7 @@ export const quick: Suite = {
       samples,
       tables: [
         medianTable('Each contestant', samples),
-        ratioTable('Troupe beside Fastify', peers),
+        ...peersTables(peers),
         ratioTable('Troupe beside the loop', limit),
         ratioTable('Batches as they form', batching),
       ],
