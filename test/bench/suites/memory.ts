@@ -161,8 +161,9 @@ function describePauses(
   pauses: ReadonlyMap<string, readonly number[]>,
   before: ReadonlyMap<string, readonly number[]> = new Map(),
 ): Pauses[] {
-  return [...pauses].map(([process, all]) => {
+  return [...pauses].flatMap(([process, all]) => {
     const sorted = all.slice(before.get(process)?.length ?? 0).sort((a, b) => a - b);
+    if (sorted.length === 0) return []; // it collected nothing in so short a time
     const [p50, p99, max] = [0.5, 0.99, 1].map((part) => quantile(sorted, part)) as [number, number, number];
     return { phase, process, count: sorted.length, p50, p99, max };
   });
@@ -238,7 +239,7 @@ function pauseTable(pauses: readonly Pauses[]): Table {
       figure(p50),
       figure(p99),
       figure(max),
-      count === 0 || p99 < pauseLimitMs ? 'reached' : 'missed',
+      p99 < pauseLimitMs ? 'reached' : 'missed',
     ]),
   };
 }
