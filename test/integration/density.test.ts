@@ -99,9 +99,9 @@ describe('more models than memory', function () {
   it('a new version without room beside the old one is refused with what is needed, free, and the budget', async () => {
     await push('ash', 'always');
     const next = readFileSync(join(repositoryRoot, 'deploy/models/iris/v2/model.onnx'));
-    await client.registerModel({ name: 'ash', bytes: next, replicas: 1 });
+    const { version } = await client.registerModel({ name: 'ash', bytes: next, replicas: 1 });
     let said = '';
-    const refused = client.startRollout('ash', 2).catch((error: TroupeError) => {
+    const refused = client.startRollout('ash', version).catch((error: TroupeError) => {
       said = error.message;
       throw error;
     });

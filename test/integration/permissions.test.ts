@@ -121,6 +121,12 @@ describe('users who may do less', function () {
         },
         {
           state: 'fault',
+          found: 'the coordinator may not publish to troupe.demand.>: models that are loaded on demand',
+          advice:
+            "let its user publish troupe.demand.> in the server's permissions, and restart the coordinators",
+        },
+        {
+          state: 'fault',
           found: 'the coordinator may not publish to troupe.dead.>: dead letters',
           advice:
             "let its user publish troupe.dead.> in the server's permissions, and restart the coordinators",

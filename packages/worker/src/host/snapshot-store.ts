@@ -68,6 +68,8 @@ export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStor
   const stableVersions = new Map<string, ModelVersion>();
   /** Blobs hashed in this life, or being so: concurrent callers share one fetch. */
   const verified = new Map<string, Promise<string>>();
+  /** Those of them that are done. */
+  const atHand = new Set<string>();
   let writing: Promise<unknown> = Promise.resolve();
 
   const blobPath = (digest: string) => join(blobDir, digest);
@@ -105,7 +107,9 @@ export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStor
     }
     const path = blobPath(digest);
     // Verified before, but gone since: somebody cleared the folder under us.
-    if (verified.has(digest) && (await files.stat(path)) === undefined) verified.delete(digest);
+    if (atHand.has(digest) && (await files.stat(path)) === undefined && atHand.delete(digest)) {
+      verified.delete(digest);
+    }
     let known = verified.get(digest);
     if (known === undefined) {
       known = fetchVerified(digest, sizeBytes);
@@ -113,6 +117,7 @@ export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStor
     }
     try {
       await known;
+      atHand.add(digest);
       await files.touch(path);
       return path;
     } catch (thrown) {
@@ -175,6 +180,7 @@ export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStor
       const found = await files.stat(path);
       if (found === undefined) return;
       verified.delete(digest);
+      atHand.delete(digest);
       await removeLinks(found.inode);
       await files.remove(path);
     });
