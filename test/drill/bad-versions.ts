@@ -5,7 +5,7 @@
 import { asTroupeError, type GoldenCase } from '@troupe/shared';
 import { sendSignal } from '../../deploy/local/processes.mjs';
 import { affineModel, type Trap } from './affine-models.js';
-import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
+import { rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
 
 /** One way to be bad. */
 export interface BadKind {
@@ -87,7 +87,6 @@ export async function putForward(
   } finally {
     stop.abort();
     await harm;
-    await onlyWorkerLeft(client, signal);
   }
 }
 

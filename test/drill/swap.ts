@@ -38,7 +38,8 @@ export const swapDrill: Drill = async (context) => {
   const size = context.short ? short : full;
   const cluster = await context.startCluster({
     devices: 'cpu:0',
-    env: { TROUPE_ROUTE_GRACE_MS: String(routeGraceMs) },
+    // What hangs on load is waited for so long; the default of two minutes would make the drill a long one.
+    env: { TROUPE_ROUTE_GRACE_MS: String(routeGraceMs), TROUPE_LOAD_LIMIT_MS: '10000' },
   });
   const client = await cluster.connect();
   const [host] = cluster.hosts;
@@ -109,6 +110,18 @@ async function run(
       const { wanted, got } = await putForward(ground, kind, turn, badBakeMs);
       outcomes.push({ name: kind.name, wanted, got, span: { startMs, endMs: monotonicMs() } });
       if (!wanted.includes(got)) faults.push(`${kind.name} ended as ${got}, not as ${wanted.join(' or ')}`);
+      try {
+        await onlyWorkerLeft(ground.client, signal);
+      } catch (error) {
+        // The figures so far are worth more than the rest of the drill.
+        const workers = (await ground.client.workers()).map(({ version, state, reason }) => ({
+          version,
+          state,
+          reason,
+        }));
+        faults.push(`after ${kind.name}: ${String(error)}: ${JSON.stringify(workers)}`);
+        break;
+      }
       await pause(300, signal);
     }
   });

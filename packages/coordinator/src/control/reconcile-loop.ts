@@ -84,6 +84,7 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     limits,
     routeGraceMs: settings.routeGraceMs,
     now,
+    onRetired: poke,
     log,
   });
   const rollouts = createRolloutDriver({
@@ -175,7 +176,10 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     residency.update(hosts);
     const fingerprint = fingerprintOf(snapshot, hosts);
     const due = now() - plannedAtMs >= slowTickMs;
-    if (!wasPoked && !due && fingerprint === plannedFor) return;
+    if (!wasPoked && !due && fingerprint === plannedFor) {
+      retirement.look();
+      return;
+    }
     const made = plan(
       snapshot,
       { hosts },

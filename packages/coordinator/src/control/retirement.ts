@@ -39,6 +39,8 @@ export interface RetirementView {
 export interface Retirement {
   /** Takes note of where things stand; begins what is due, in the background. */
   update(view: RetirementView): void;
+  /** Begins what has become due since the last note: cheap, and asked for often. */
+  look(): void;
   /** Keys of versions whose workers may drain now. */
   retired(): ReadonlySet<string>;
   /** Stops beginning things, and waits for those under way. */
@@ -50,6 +52,8 @@ export interface RetirementOptions {
   readonly limits: LaneLimits;
   readonly routeGraceMs: number;
   readonly now: () => number;
+  /** Some workers may drain now: a plan should be made. */
+  readonly onRetired: () => void;
   readonly log: Log;
 }
 
@@ -82,7 +86,9 @@ export function createRetirement(options: RetirementOptions): Retirement {
     const ref = parseVersionKey(key);
     const queued = (await queuedByVersion(link, ref.model)).get(ref.version) ?? 0;
     const waitedMs = now() - (leftAt.get(key) ?? now()) - options.routeGraceMs;
-    if (queued === 0 || waitedMs > emptyBoundMs) retired.add(key);
+    if (queued !== 0 && waitedMs <= emptyBoundMs) return;
+    retired.add(key);
+    options.onRetired();
   }
 
   /** The last step: nobody serves the version, nothing leads to it. */
@@ -146,6 +152,27 @@ export function createRetirement(options: RetirementOptions): Retirement {
     }
   }
 
+  /** Begins what is due by now. */
+  function look(): void {
+    for (const [key, sinceMs] of leftAt) {
+      if (view.routed.has(key)) {
+        leftAt.delete(key);
+        retired.delete(key);
+        continue;
+      }
+      if (!retired.has(key)) {
+        // What was deleted waits for nobody: a model's name may be given to something else.
+        if (!view.known.has(key)) retired.add(key);
+        else if (now() - sinceMs >= options.routeGraceMs) begin(key, () => checkEmpty(key));
+      }
+      if (retired.has(key) && !view.withWorkers.has(key)) begin(key, () => finish(key));
+    }
+    if (now() >= strandedDueMs) {
+      strandedDueMs = now() + strandedEveryMs;
+      begin('stranded', findStranded);
+    }
+  }
+
   const isForgotten = (key: string) =>
     !stopped && !view.routed.has(key) && !view.withWorkers.has(key) && !leftAt.has(key);
 
@@ -155,24 +182,9 @@ export function createRetirement(options: RetirementOptions): Retirement {
         if (!next.routed.has(key) && !leftAt.has(key)) leftAt.set(key, now());
       }
       view = next;
-      for (const [key, sinceMs] of leftAt) {
-        if (view.routed.has(key)) {
-          leftAt.delete(key);
-          retired.delete(key);
-          continue;
-        }
-        if (!retired.has(key)) {
-          // What was deleted waits for nobody: a model's name may be given to something else.
-          if (!view.known.has(key)) retired.add(key);
-          else if (now() - sinceMs >= options.routeGraceMs) begin(key, () => checkEmpty(key));
-        }
-        if (retired.has(key) && !view.withWorkers.has(key)) begin(key, () => finish(key));
-      }
-      if (now() >= strandedDueMs) {
-        strandedDueMs = now() + strandedEveryMs;
-        begin('stranded', findStranded);
-      }
+      look();
     },
+    look,
     retired: () => retired,
     async stop() {
       stopped = true;
