@@ -55,7 +55,7 @@ export async function resolveClusterSettings(
   read: (path: string) => Promise<Uint8Array>,
   variables?: Variables,
 ): Promise<ClusterSettings> {
-  const { nats, natsPasswordFile, ...others } = flags;
+  const { nats, natsPasswordFile: _read, ...others } = flags;
   const natsPassword = await readPassword(flags, read);
   const configuration = resolveConfiguration({
     flags: {
