@@ -365,6 +365,8 @@ export const residencyDrill: Drill = async (context) => {
   const tally: Tally = { requests: 0, failed: 0, wrong: 0, refused: 0, faults: [] };
   const { budgetBytes, rows } = await measureTable(context, size, tally);
   const soaked = await soak(context, size, tally);
+  if (tally.refused > 0)
+    tally.faults.push(`${tally.refused} requests were refused for a moment instead of waiting`);
   const { faults, ...counts } = tally;
   return {
     faults,
