@@ -69,9 +69,9 @@ export class Terminal {
   static async open(options: TerminalOptions): Promise<Terminal> {
     const terminal = new Terminal(options);
     try {
-      await terminal.#untilPrompt(1, 10_000);
+      await terminal.#untilPrompt(1, 30_000);
       terminal.#child.stdin?.write(`stty cols ${columnCount} rows 24\n`);
-      await terminal.#untilPrompt(2, 10_000);
+      await terminal.#untilPrompt(2, 30_000);
       terminal.#exitCodes.splice(0);
       return terminal;
     } catch (thrown) {
@@ -81,13 +81,13 @@ export class Terminal {
   }
 
   /** Types a command, and waits for its end. */
-  async run(command: string, limitMs = 20_000): Promise<Shown> {
+  async run(command: string, limitMs = 60_000): Promise<Shown> {
     this.#type(command);
     return this.#ended(limitMs);
   }
 
   /** Types a command that stays, and waits for a text on the screen. */
-  async start(command: string, until: string | RegExp, limitMs = 60_000): Promise<string> {
+  async start(command: string, until: string | RegExp, limitMs = 120_000): Promise<string> {
     this.#type(command);
     const text = () => this.#lines().join('\n');
     const isThere = () => (typeof until === 'string' ? text().includes(until) : until.test(text()));

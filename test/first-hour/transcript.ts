@@ -6,6 +6,7 @@ import { columnCount, type Shown } from './terminal.js';
 export interface Transcript {
   /** What comes next, in a line. */
   head(text: string): void;
+  /** A command that is typed again at once stands there once, with its last answer. */
   add(terminal: number, shown: Shown): void;
   /** Lines that a terminal of 80 columns breaks somewhere, with the command that they came from. */
   tooLong(): string[];
@@ -20,14 +21,20 @@ const unbroken: readonly RegExp[] = [
 
 export function createTranscript(): Transcript {
   const parts: string[] = [];
+  /** The part that the command typed last has added. */
+  let last: { readonly prompt: string; readonly index: number } | undefined;
   const long: string[] = [];
   return {
     head(text) {
       parts.push(`\n# ${text}\n`);
+      last = undefined;
     },
     add(terminal, { command, lines, wiped, exitCode }) {
-      parts.push(`\n${terminal}$ ${command}\n`, ...lines.map((line) => `${line}\n`));
-      if (exitCode !== undefined && exitCode !== 0) parts.push(`(exit code ${exitCode})\n`);
+      const prompt = `\n${terminal}$ ${command}\n`;
+      const index = last?.prompt === prompt ? last.index : parts.length;
+      last = { prompt, index };
+      const end = exitCode === undefined || exitCode === 0 ? '' : `(exit code ${exitCode})\n`;
+      parts[index] = `${prompt}${lines.map((line) => `${line}\n`).join('')}${end}`;
       for (const line of [...lines, ...wiped]) {
         if (line.length > columnCount && !unbroken.some((pattern) => pattern.test(line)))
           long.push(`${command}: ${line}`);
