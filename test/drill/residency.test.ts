@@ -11,7 +11,7 @@ describe('the drill residency', function () {
   after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
 
   it('answers every request to models that come and go, and never takes more than the budget', async () => {
-    const { faults, figures } = await residencyDrill({
+    const outcome = await residencyDrill({
       progress: createProgress({ write: () => undefined }),
       signal: new AbortController().signal,
       short: true,
@@ -21,8 +21,6 @@ describe('the drill residency', function () {
         return cluster;
       },
     });
-    // Known and open: while others give way, a request may be refused for a moment. The drill itself fails by it.
-    const outcome = { figures, faults: faults.filter((fault) => !fault.includes('refused for a moment')) };
     expect(outcome.faults).to.deep.equal([]);
     const line = JSON.parse(outcomeLine('residency', outcome, 1)) as Record<string, unknown>;
     expect(line).to.deep.include({ drill: 'residency', ok: true, failed: 0, wrong: 0, models: 3, held: 2 });

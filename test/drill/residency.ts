@@ -6,7 +6,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Residency, type TroupeClient, TroupeError } from '@troupe/client';
+import type { Residency, TroupeClient } from '@troupe/client';
 import { SeededRandom } from '@troupe/shared/onnx';
 import type { ClusterHost, TestCluster } from '../harness/cluster.js';
 import { expectedProbabilities, readFlowers } from '../harness/iris-load.js';
@@ -48,7 +48,6 @@ interface Tally {
   requests: number;
   failed: number;
   wrong: number;
-  refused: number;
   readonly faults: string[];
 }
 
@@ -59,24 +58,6 @@ function round(value: number): number {
 function percentile(values: readonly number[], ratio: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * ratio))] ?? 0);
-}
-
-/**
- * Asks, and again where it is refused for want of memory: while others give way there may be a moment without room, and the
- * refusal says to come again. It should rather wait in the queue; how often it does not is counted as `refused`.
- */
-async function inferAgain(client: TroupeClient, tally: Tally, model: string, input: Float32Array) {
-  const untilMs = performance.now() + deadlineMs;
-  for (;;) {
-    try {
-      return await client.infer(model, input, { deadlineMs });
-    } catch (error) {
-      const again = error instanceof TroupeError && error.reason === 'placement.no_memory';
-      if (!again || performance.now() > untilMs) throw error;
-      tally.refused += 1;
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
-  }
 }
 
 /** Asks once; resolves with how long it took. What is wrong goes to the tally. */
@@ -90,7 +71,7 @@ async function ask(
   const startedMs = performance.now();
   tally.requests += 1;
   try {
-    const { outputs } = await inferAgain(client, tally, model, input);
+    const { outputs } = await client.infer(model, input, { deadlineMs });
     const [first] = Object.values(outputs).filter(({ data }) => data instanceof Float32Array);
     const got = first?.data as Float32Array | undefined;
     const right =
@@ -362,11 +343,9 @@ async function soak(context: DrillContext, size: Size, tally: Tally): Promise<So
 /** See the file's head. */
 export const residencyDrill: Drill = async (context) => {
   const size = context.short ? short : full;
-  const tally: Tally = { requests: 0, failed: 0, wrong: 0, refused: 0, faults: [] };
+  const tally: Tally = { requests: 0, failed: 0, wrong: 0, faults: [] };
   const { budgetBytes, rows } = await measureTable(context, size, tally);
   const soaked = await soak(context, size, tally);
-  if (tally.refused > 0)
-    tally.faults.push(`${tally.refused} requests were refused for a moment instead of waiting`);
   const { faults, ...counts } = tally;
   return {
     faults,

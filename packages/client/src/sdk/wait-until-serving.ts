@@ -6,12 +6,16 @@ import type { RoutingView } from '@troupe/shared/nats';
 const unplacedPatienceMs = 10_000;
 
 /** Where a version stands on its way to serve. */
-type Standing = 'ready' | 'waiting' | { readonly unplaced: string } | { readonly failed: string };
+type Standing =
+  | 'ready'
+  | 'waiting'
+  | { readonly unplaced: string; readonly as: 'placement.no_slot' | 'placement.no_memory' }
+  | { readonly failed: string };
 
 /**
- * Resolves once the version is ready. Rejects with `model.load_failed` where it failed, `placement.no_slot` where it
- * has had no slot for 10 s or at the deadline, `model.loading` where it was still loading then. The version stays
- * registered whatever comes of it.
+ * Resolves once the version is ready. Rejects with `model.load_failed` where it failed, `placement.no_slot` or
+ * `placement.no_memory` where it has had no room for 10 s or at the deadline, `model.loading` where it was still loading
+ * then. The version stays registered whatever comes of it.
  */
 export function waitUntilServing(
   view: RoutingView,
@@ -70,14 +74,17 @@ function standing(view: RoutingView, model: string, version: number): Standing {
   // What is loaded on demand is ready for it.
   if (route.state === 'ready' || route.state === 'cold') return 'ready';
   if (route.state === 'failed') return { failed: route.reason ?? 'its load failed' };
-  return { unplaced: route.reason ?? 'no slot is free' };
+  return {
+    unplaced: route.reason ?? 'no slot is free',
+    as: route.shortOf === 'memory' ? 'placement.no_memory' : 'placement.no_slot',
+  };
 }
 
 function lateError(model: string, version: number, now: Standing, afterMs: number): TroupeError {
   const after = `after ${Math.round(afterMs / 1_000)} s`;
   if (typeof now === 'object' && 'unplaced' in now) {
     return new TroupeError(
-      'placement.no_slot',
+      now.as,
       `version ${version} of model ${model} is registered, but ${after} no worker has it: ${now.unplaced}`,
     );
   }

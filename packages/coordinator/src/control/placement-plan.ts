@@ -17,6 +17,7 @@ import {
 } from '@troupe/shared';
 import { type RolloutRole, rolloutRole, rolloutVersions } from '../rollout/rollout-roles.js';
 import { answers, compareText, isOf, type ObservedHost } from './observed-host.js';
+import { describeShortage, hasRoomBeside } from './placement-room.js';
 import {
   compareStandings,
   hasBudget,
@@ -50,6 +51,8 @@ export interface Placement {
   readonly standing: Standing['kind'];
   /** Workers that room is being made for. */
   readonly reserved: number;
+  /** Whether a first worker could have a place if all gave way that would: requests may wait for it. */
+  readonly canCome: boolean;
   /** Why its workers go, though it is wanted: nobody asks for it, or others need its room. */
   readonly leave: string | undefined;
 }
@@ -98,6 +101,7 @@ export function planPlacement(
       wanted: version,
       targets: [] as TargetWorker[],
       reserved: [] as TargetWorker[],
+      canCome: true,
       standing: standingOf(version, hosts, {
         model: context.models?.[version.model],
         part: version.role?.part,
@@ -118,8 +122,9 @@ export function planPlacement(
     firm.filter((draft) => isLast(draft.wanted)), // P7
     yielding, // P8
   ]) {
-    if (group === yielding && yielding.length > 0) {
+    if (group === yielding && firm.length < drafts.length) {
       for (const draft of firm) if (draft.targets.length === 0) reserve(draft, hosts, context);
+      for (const draft of drafts) draft.canCome = hasRoomBeside(draft.wanted.content, hosts);
     }
     const rounds = Math.max(0, ...group.map((draft) => draft.wanted.replicas));
     for (let round = 0; round < rounds; round += 1) {
@@ -138,7 +143,7 @@ export function planPlacement(
     }
   }
   return new Map(
-    drafts.map(({ wanted: version, targets, reserved, standing }) => {
+    drafts.map(({ wanted: version, targets, reserved, canCome, standing }) => {
       const isOut = standing.kind !== 'firm' && targets.length === 0 && reserved.length === 0;
       const cause = standing.kind === 'cold' ? standing.cause : 'others need its room';
       return [
@@ -146,9 +151,10 @@ export function planPlacement(
         {
           wanted: version,
           targets,
-          shortage: describeShortage(version, targets.length, hosts),
+          shortage: describeShortage(version.content, version.replicas - targets.length, hosts),
           standing: standing.kind,
           reserved: reserved.length,
+          canCome,
           leave: isOut ? cause : undefined,
         },
       ];
@@ -328,26 +334,4 @@ function oldestUse(owner: ObservedHost, device: string, { residency }: Placement
 /** An accelerator before the processor. */
 function deviceRank(device: string): number {
   return device.startsWith('cuda:') ? 0 : device.startsWith('webgpu:') ? 1 : 2;
-}
-
-function describeShortage(
-  wanted: WantedVersion,
-  placed: number,
-  hosts: readonly ObservedHost[],
-): string | undefined {
-  if (placed >= wanted.replicas) return undefined;
-  if (hosts.length === 0) return 'no host is up';
-  const open = hosts.filter((host) => !host.stopping);
-  if (open.length === 0) return 'every host is stopping';
-  const slots = open.reduce((sum, host) => sum + host.slots, 0);
-  const full = open.every((host) => host.taken >= host.slots);
-  const count = (amount: number, noun: string) => `${amount} ${noun}${amount === 1 ? '' : 's'}`;
-  if (full) return `no free slot: ${count(open.length, 'host')} with ${count(slots, 'slot')} in all`;
-  const budgets = open.flatMap((host) => [...host.rooms.values()].map(({ budgetBytes }) => budgetBytes));
-  if (budgets.some(Number.isFinite)) {
-    const needed = Math.ceil(estimateMemory(wanted.content, open[0]?.devices[0] ?? 'cpu:0') / 1024 ** 2);
-    return `${needed} MiB are needed, and no device has so much left of its memory budget`;
-  }
-  const devices = open.reduce((sum, host) => sum + host.devices.length, 0);
-  return `a version is placed once on each device, and no further one of ${count(devices, 'device')} has room for it`;
 }

@@ -2,7 +2,7 @@
  * Where requests should go: pure. Called by `plan.ts` after placement. A label moves to another version only when
  * that version's workers serve, so a request never meets a version that is still loading while another could answer.
  */
-import { estimateMemory, type ModelRecord, type RouteVersion, type RoutingEntry } from '@troupe/shared';
+import type { ModelRecord, RouteVersion, RoutingEntry } from '@troupe/shared';
 import {
   bakingWeights,
   canaryWeights,
@@ -179,11 +179,14 @@ function planRouteVersion(
     const stays = held && health.answeringItself > 0;
     return { ...facts, state: stays ? 'ready' : 'failed', reason };
   }
-  if (placement?.leave !== undefined && canCome(placement, hosts)) return { ...facts, state: 'cold' };
+  if (placement?.leave !== undefined && placement.canCome) return { ...facts, state: 'cold' };
   if (health.answering > 0) return { ...facts, state: 'ready', ...because(placement?.shortage) };
   const failed = health.failed > 0 && health.failed >= health.workers;
   if (placement !== undefined && placement.standing !== 'firm' && !failed) {
     if (placed || placement.reserved > 0) return { ...facts, state: 'cold' };
+  }
+  if (!placed && placement !== undefined && placement.reserved > 0) {
+    return { ...facts, state: 'loading', reason: 'others give way to it' };
   }
   if (!placed) {
     const shortOf = isShortOfMemory(placement, hosts) ? ({ shortOf: 'memory' } as const) : {};
@@ -193,16 +196,6 @@ function planRouteVersion(
     return { ...facts, state: 'ready', ...because(placement?.shortage) };
   if (failed) return { ...facts, state: 'failed', reason: health.failure ?? 'its workers cannot serve it' };
   return { ...facts, state: 'loading', ...because(placement?.shortage) };
-}
-
-/** Whether a version that is not loaded would be, were it asked for: some device has the budget, whoever is there now. */
-function canCome({ wanted, standing }: Placement, hosts: readonly ObservedHost[]): boolean {
-  const open = hosts.filter((host) => !host.stopping && host.slots > 0);
-  // Asked for, and without a place: those that stay for good leave none.
-  if (standing === 'asked') return false;
-  return open.some(({ rooms }) =>
-    [...rooms].some(([device, { budgetBytes }]) => estimateMemory(wanted.content, device) <= budgetBytes),
-  );
 }
 
 function isShortOfMemory(placement: Placement | undefined, hosts: readonly ObservedHost[]): boolean {
