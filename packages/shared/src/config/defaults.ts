@@ -21,6 +21,11 @@ export const defaults = {
   drainBoundMs: 30 * second,
   /** A runner that says nothing for this long is ended. `TROUPE_RUNNER_SILENCE_MS` */
   runnerSilenceMs: 2 * second,
+  /**
+   * A runner that has not said a word this long after its start is ended. That takes a third of a second of a core; the
+   * rest is for many that start at once on few cores. `TROUPE_RUNNER_START_MS`
+   */
+  runnerStartMs: 30 * second,
   /** Strikes that make a message poison. */
   poisonStrikes: 3,
   /** Delivery count at which a message is dead-lettered whatever the cause. */

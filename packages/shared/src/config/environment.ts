@@ -35,6 +35,7 @@ export const EnvName = {
   DrainBoundMs: 'TROUPE_DRAIN_BOUND_MS',
   RouteGraceMs: 'TROUPE_ROUTE_GRACE_MS',
   RunnerSilenceMs: 'TROUPE_RUNNER_SILENCE_MS',
+  RunnerStartMs: 'TROUPE_RUNNER_START_MS',
   QueueLimit: 'TROUPE_QUEUE_LIMIT',
   StreamBytes: 'TROUPE_STREAM_BYTES',
   Credits: 'TROUPE_CREDITS',
@@ -54,6 +55,7 @@ export interface ClusterSettings {
   readonly drainBoundMs: number;
   readonly routeGraceMs: number;
   readonly runnerSilenceMs: number;
+  readonly runnerStartMs: number;
   readonly queueLimit: number;
   readonly streamBytes: number;
   readonly credits: number;
@@ -203,6 +205,7 @@ export function readEnvironment(
       drainBoundMs: duration(EnvName.DrainBoundMs, defaults.drainBoundMs),
       routeGraceMs: duration(EnvName.RouteGraceMs, defaults.routeGraceMs),
       runnerSilenceMs: duration(EnvName.RunnerSilenceMs, defaults.runnerSilenceMs, 200),
+      runnerStartMs: duration(EnvName.RunnerStartMs, defaults.runnerStartMs, 200),
       queueLimit: integer(EnvName.QueueLimit, defaults.queueLimit, 1, 10_000_000),
       streamBytes: integer(EnvName.StreamBytes, defaults.streamBytes, 1024, 2 ** 40),
       credits: integer(EnvName.Credits, defaults.credits, 1, 100_000),

@@ -113,6 +113,7 @@ export const settingCatalogue: readonly Setting[] = [
   number('drainBoundMs', EnvName.DrainBoundMs),
   number('routeGraceMs', EnvName.RouteGraceMs),
   number('runnerSilenceMs', EnvName.RunnerSilenceMs),
+  number('runnerStartMs', EnvName.RunnerStartMs),
   number('queueLimit', EnvName.QueueLimit),
   number('streamBytes', EnvName.StreamBytes),
   number('credits', EnvName.Credits),

@@ -37,6 +37,7 @@ export interface RunnerProcessOptions {
   /** Module that the process runs; default the runner of this package. */
   readonly entry?: URL;
   readonly spec: RunnerSpec;
+  readonly startMs: number;
   readonly silenceMs: number;
   readonly runLimitMs: number;
   readonly handBack: HandBack;
@@ -76,7 +77,7 @@ export interface RunnerProcess {
   readonly ended: Promise<RunnerEnd>;
 }
 
-type KillCause = 'asked' | 'silent' | 'stuck' | 'run_limit';
+type KillCause = 'asked' | 'mute' | 'silent' | 'stuck' | 'run_limit';
 
 /** From source the sibling is TypeScript too; the loader of this process is handed on by `fork`. */
 const ownEntry = new URL(`../runner/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
@@ -111,10 +112,12 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     child.kill('SIGKILL');
   };
 
-  const watch = createActor(runnerWatchMachine, { input: { silenceMs: options.silenceMs } });
+  const { startMs, silenceMs } = options;
+  const watch = createActor(runnerWatchMachine, { input: { startMs, silenceMs } });
   watch.subscribe({
     next: (snapshot) => {
-      if (snapshot.matches('silent')) endProcess('silent');
+      if (snapshot.matches('mute')) endProcess('mute');
+      else if (snapshot.matches('silent')) endProcess('silent');
       else if (snapshot.matches('stuck')) endProcess('stuck');
     },
     error: (error) => log.error({ err: error }, 'the watch over a runner failed'),
@@ -202,8 +205,10 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     switch (killCause) {
       case 'asked':
         return 'ended by its host';
+      case 'mute':
+        return `it said nothing within ${startMs} ms of its start`;
       case 'silent':
-        return `silent for more than ${options.silenceMs} ms`;
+        return `silent for more than ${silenceMs} ms`;
       case 'stuck':
         return 'it had drained but did not end by itself';
       case 'run_limit':

@@ -143,6 +143,7 @@ export class RunnerRun {
     const process = startRunnerProcess({
       ...(this.#around.runnerEntry === undefined ? {} : { entry: this.#around.runnerEntry }),
       spec: this.#spec(modelPath),
+      startMs: settings.runnerStartMs,
       silenceMs: settings.runnerSilenceMs,
       runLimitMs: version.limits.runLimitMs ?? settings.runLimitMs,
       handBack: this.#around.handBack,

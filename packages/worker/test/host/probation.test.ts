@@ -21,7 +21,7 @@ import {
 import { expect } from 'chai';
 import { waitUntil as waitShortly } from '../../../../test/harness/wait-until.js';
 import { slowOn } from '../../../../test/models/misbehaving-models.js';
-import { HostHarness } from './host-harness.js';
+import { HostHarness, isRunning, recordedRunners } from './host-harness.js';
 
 const signature: Signature = {
   inputs: [{ name: 'input', datatype: 'FP32', shape: [-1, 4] }],
@@ -278,6 +278,35 @@ describe('a version on probation', function () {
       return report?.repeats?.['2']?.failed === 1 && report.repeats['2'].answered === 0;
     });
   });
+
+  for (const [when, cause] of [
+    ['before it has said a word', /said nothing within 3000 ms|silent for more than/],
+    ['while it loads', /silent for more than/],
+  ] as const) {
+    it(`whose runner is stopped ${when} is condemned within a bound, and leaves when told`, async () => {
+      const startMs = when === 'while it loads' ? 60_000 : 3_000;
+      const host = await cluster.startHost('h2', { env: { TROUPE_RUNNER_START_MS: String(startMs) } });
+      const standby = await cluster.version(1, tableOf(8), signature);
+      const version = await cluster.version(2, tableOf(500_000), signature);
+      const probation = { standby, maxCrashes: 0 };
+      const assignment = { model, version, device: 'cpu:0', credits: 8, probation };
+      await cluster.command('h2', { kind: 'assign', assignment });
+      const stopped = await waitUntil('its runner is there', async () => {
+        if (when === 'before it has said a word') return recordedRunners(host.dir)[0];
+        const report = await cluster.worker('h2', 2);
+        return report?.natsConnected === true ? report.pid : undefined;
+      });
+      process.kill(stopped, 'SIGSTOP');
+      const condemned = await waitUntil(
+        'it is condemned',
+        async () => (await cluster.worker('h2', 2))?.condemned,
+      );
+      expect(condemned.cause).to.match(cause);
+      await cluster.command('h2', { kind: 'drain', model, version: 2, device: 'cpu:0', cause: 'it left' });
+      await waitUntil('it has gone', async () => (await cluster.report('h2'))?.workers.length === 0);
+      expect(isRunning(stopped)).to.equal(false);
+    });
+  }
 
   it('whose outputs are NaN for whatever it is given does not get warm', async () => {
     const standby = await cluster.version(1, tableOf(8), signature);

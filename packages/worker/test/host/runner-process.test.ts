@@ -37,7 +37,7 @@ describe('runner process', () => {
 
   function run(
     behaviour: string,
-    options: { silenceMs?: number; serverId?: () => string; ackWaitMs?: number } = {},
+    options: { startMs?: number; silenceMs?: number; serverId?: () => string; ackWaitMs?: number } = {},
   ): Run {
     const reports: RunnerReport[] = [];
     const naked: number[] = [];
@@ -59,6 +59,7 @@ describe('runner process', () => {
         streamBytes: 1,
         logLevel: 'silent',
       },
+      startMs: options.startMs ?? 60_000,
       silenceMs: options.silenceMs ?? 60_000,
       runLimitMs: 500,
       handBack: {
@@ -128,6 +129,15 @@ describe('runner process', () => {
     await handedBack(one, [1]);
   });
 
+  it('a runner that never says a word is killed within the bound of its start, whatever it does', async () => {
+    const mute = await run('mute', { startMs: 700 }).process.ended;
+    expect(mute).to.deep.include({ asked: false, drained: false, blameless: false, handedBack: [] });
+    expect(mute.reason).to.equal('it said nothing within 700 ms of its start');
+    const stopped = run('good', { startMs: 700 });
+    process.kill(stopped.process.pid as number, 'SIGSTOP');
+    expect((await stopped.process.ended).reason).to.equal('it said nothing within 700 ms of its start');
+  });
+
   it('a runner that dies of a redelivered message alone is a strike against that message, not the version', async () => {
     const one = run('dies-alone');
     const end = await serveToEnd(one);
@@ -184,6 +194,7 @@ describe('runner process', () => {
     const one = startRunnerProcess({
       entry: new URL('./no-such-runner.js', import.meta.url),
       spec: { model: 'x', version: version(1) } as never,
+      startMs: 60_000,
       silenceMs: 60_000,
       runLimitMs: 500,
       handBack: { nak: () => undefined, answer: () => undefined, serverId: () => undefined },

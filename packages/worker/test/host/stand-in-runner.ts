@@ -93,6 +93,7 @@ process.on('message', (order: RunnerOrder) => {
     case 'load':
       behaviour = order.spec.model;
       if (behaviour === 'dies-loading') crash();
+      if (behaviour === 'mute') return;
       if (behaviour === 'refuses') {
         report({
           kind: 'load_failed',
