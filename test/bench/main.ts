@@ -21,10 +21,21 @@ import { quick } from './suites/quick.js';
 import { scale } from './suites/scale.js';
 import { startup } from './suites/startup.js';
 import { intraOpThreads, type Suite, type SuiteContext } from './suites/suite.js';
+import { telemetry } from './suites/telemetry.js';
 import { wire } from './suites/wire.js';
 
 /** In the order in which `all` runs them; `quick` is no part of it. */
-export const suites: readonly Suite[] = [peers, limit, batching, wire, broker, startup, memory, scale];
+export const suites: readonly Suite[] = [
+  peers,
+  limit,
+  batching,
+  wire,
+  broker,
+  startup,
+  memory,
+  telemetry,
+  scale,
+];
 export const suiteNames = suites.map(({ name }) => name);
 const known = new Map([...suites, quick].map((suite) => [suite.name, suite]));
 

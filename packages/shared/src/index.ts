@@ -74,9 +74,15 @@ export {
   quoteName,
 } from './names/namespace.js';
 export { createRedisKeys, type RedisKeys } from './names/redis-keys.js';
+export { SpanAttribute, tracerName } from './names/span-names.js';
 export { createSubjects, defaultPriority, type Priority, type Subjects } from './names/subjects.js';
 export { createLog, type Log } from './observability/log.js';
-export { extractTraceparent, injectTraceparent } from './observability/trace-context.js';
+export {
+  type AnsweredRequest,
+  type RequestSpan,
+  startRequestSpan,
+  traceAnswered,
+} from './observability/request-spans.js';
 export { CommandLineExit, runCommand } from './process/run-command.js';
 export { compareTensors, type Tolerance } from './protocol/compare-tensors.js';
 export {

@@ -3,7 +3,14 @@
  * Called by the client; everything that can be refused is refused here, before anything is sent.
  */
 import { setMaxListeners } from 'node:events';
-import { injectTraceparent, nearestName, quoteName, type Signature, TroupeError } from '@troupe/shared';
+import {
+  asTroupeError,
+  nearestName,
+  quoteName,
+  type Signature,
+  startRequestSpan,
+  TroupeError,
+} from '@troupe/shared';
 import type { WorkRequest, WorkSubmitter } from '@troupe/shared/nats';
 import { convertInputs } from './convert-inputs.js';
 import { encodeRequest } from './encode-request.js';
@@ -28,11 +35,32 @@ export interface InferContext {
 }
 
 /** Runs one request; rejects with a TroupeError. */
-export async function inferOnce(
+export function inferOnce(
   context: InferContext,
   model: string,
   inputs: unknown,
   given: InferOptions,
+): Promise<InferResult> {
+  const span = startRequestSpan(model);
+  if (span === undefined) return ask(context, model, inputs, given, undefined);
+  return ask(context, model, inputs, given, span.traceparent).then(
+    (result) => {
+      span.end();
+      return result;
+    },
+    (thrown: unknown) => {
+      span.end(asTroupeError(thrown));
+      throw thrown;
+    },
+  );
+}
+
+async function ask(
+  context: InferContext,
+  model: string,
+  inputs: unknown,
+  given: InferOptions,
+  traceparent: string | undefined,
 ): Promise<InferResult> {
   context.assertOpen();
   const startedAt = performance.now();
@@ -40,8 +68,6 @@ export async function inferOnce(
     given === noInferOptions
       ? defaultInferOptions(context.deadlineMs)
       : checkInferOptions(resolveInferOptions(given, context.deadlineMs));
-  // Taken before the first wait: afterwards another span may be the active one.
-  const traceparent = injectTraceparent();
   assertNotAborted(options.signal);
   // One signal for thousands of requests is no leak; Node would warn from the eleventh listener on.
   if (options.signal !== undefined) setMaxListeners(0, options.signal);

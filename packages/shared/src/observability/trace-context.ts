@@ -1,14 +1,14 @@
 /**
  * W3C trace context across NATS, by OpenTelemetry's API alone: without an SDK in the process nothing is written or
- * read, at no cost. The work submitter's callers inject; whoever runs a request extracts.
+ * read, at no cost. The client injects; whoever runs a request extracts.
  */
 import { type Context, context, propagation, ROOT_CONTEXT } from '@opentelemetry/api';
 import { Header } from '../names/headers.js';
 
-/** The `traceparent` of the active span; `undefined` where nothing is traced. */
-export function injectTraceparent(): string | undefined {
+/** The `traceparent` of a context's span, by default the active one; `undefined` where nothing is traced. */
+export function injectTraceparent(of: Context = context.active()): string | undefined {
   const carrier: Record<string, string> = {};
-  propagation.inject(context.active(), carrier);
+  propagation.inject(of, carrier);
   return carrier[Header.TraceParent];
 }
 

@@ -11,6 +11,7 @@ import {
   type ModelVersion,
   type Tensor,
   TroupeError,
+  traceAnswered,
   type WireMessage,
 } from '@troupe/shared';
 import { type CancelMessage, type NatsLink, publishDead, type WorkMessage } from '@troupe/shared/nats';
@@ -335,7 +336,22 @@ export class RequestFlow {
 
   #answer(held: HeldRequest, answer: WireMessage | TroupeError): void {
     this.#held.answer(held, answer);
+    if (held.message.traceparent !== undefined) this.#trace(held, held.message.traceparent, answer);
     this.#settled();
+  }
+
+  #trace({ lane, message }: HeldRequest, traceparent: string, answer: WireMessage | TroupeError): void {
+    const { model, version } = this.#options.served;
+    traceAnswered({
+      traceparent,
+      model,
+      version: version.version,
+      requestId: message.requestId,
+      delivery: message.ref.delivery,
+      degraded: lane.covering || message.askedVersion !== undefined,
+      arrivedAtMs: message.arrivedAtMs,
+      error: answer instanceof TroupeError ? answer : undefined,
+    });
   }
 
   /** Kept for an admin to look at, and answered. Where it cannot be kept, it comes again after `ack_wait`. */

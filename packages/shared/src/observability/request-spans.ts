@@ -1,0 +1,92 @@
+/**
+ * The two spans of a request: the client's, from the call to the answer, and beneath it the runner's, from the arrival
+ * of the message to its answer. By OpenTelemetry's API alone: without an SDK in the process no span is made.
+ */
+import {
+  type Attributes,
+  context,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  TraceFlags,
+  trace,
+} from '@opentelemetry/api';
+import type { TroupeError } from '../errors/troupe-error.js';
+import { SpanAttribute, tracerName } from '../names/span-names.js';
+import { extractTraceparent, injectTraceparent } from './trace-context.js';
+
+const tracer = trace.getTracer(tracerName);
+
+/** The client's span of one request. */
+export interface RequestSpan {
+  /** For the message. */
+  readonly traceparent: string | undefined;
+  /** Once; with the error that the caller gets, where it gets one. */
+  end(error?: TroupeError): void;
+}
+
+/**
+ * Begins the span of a request beneath the active one; `undefined` where its trace is not sampled, or nothing is traced.
+ * Nobody reads what an unsampled request would bring along, and a header costs every process on its way.
+ */
+export function startRequestSpan(model: string): RequestSpan | undefined {
+  const active = context.active();
+  const span = tracer.startSpan(
+    `infer ${model}`,
+    { kind: SpanKind.CLIENT, attributes: { [SpanAttribute.Model]: model } },
+    active,
+  );
+  if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) === 0) return undefined;
+  return {
+    traceparent: injectTraceparent(trace.setSpan(active, span)),
+    end: (error) => endSpan(span, error),
+  };
+}
+
+/** What a runner knows of a request that it has answered. */
+export interface AnsweredRequest {
+  /** As the message brought it. */
+  readonly traceparent: string;
+  readonly model: string;
+  readonly version: number;
+  readonly requestId: string;
+  readonly delivery: number;
+  readonly degraded: boolean;
+  /** On the process's `performance.now()` clock. */
+  readonly arrivedAtMs: number;
+  readonly error: TroupeError | undefined;
+}
+
+/** Makes the span of a request that was answered a moment ago, where its caller's trace is sampled. */
+export function traceAnswered(request: AnsweredRequest): void {
+  // Asked here, since most traffic is not sampled and reading the context would cost more than all else.
+  if (!isSampled(request.traceparent)) return;
+  const { arrivedAtMs, degraded, delivery, error, model, requestId, traceparent, version } = request;
+  const attributes: Attributes = {
+    [SpanAttribute.Model]: model,
+    [SpanAttribute.Version]: version,
+    [SpanAttribute.RequestId]: requestId,
+    [SpanAttribute.Delivery]: delivery,
+    [SpanAttribute.Degraded]: degraded,
+  };
+  const span = tracer.startSpan(
+    `run ${model}`,
+    { kind: SpanKind.SERVER, attributes, startTime: arrivedAtMs },
+    extractTraceparent(traceparent),
+  );
+  // Both of one clock: an SDK takes the end from the wall clock otherwise, which may lie before the start.
+  endSpan(span, error, performance.now());
+}
+
+/** The flag of W3C trace context, the last byte of the header. */
+function isSampled(traceparent: string): boolean {
+  return (Number.parseInt(traceparent.slice(-2), 16) & TraceFlags.SAMPLED) === TraceFlags.SAMPLED;
+}
+
+function endSpan(span: Span, error: TroupeError | undefined, endMs?: number): void {
+  if (error !== undefined) {
+    span.setAttribute(SpanAttribute.ErrorType, error.reason);
+    span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
+  }
+  span.end(endMs);
+}

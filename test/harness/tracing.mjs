@@ -1,0 +1,46 @@
+/**
+ * Loaded into a process by `--import`, as a team loads its tracing: OpenTelemetry's SDK with its own settings from
+ * `OTEL_…`, and an exporter that appends each span as a line of JSON to `$TRACE_FOLDER/<pid>.jsonl`.
+ */
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
+import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+
+const folder = process.env.TRACE_FOLDER;
+
+/** @type {import('@opentelemetry/sdk-trace-node').SpanExporter} */
+const exporter = {
+  export(spans, done) {
+    const lines = spans.map((span) => {
+      const { traceId, spanId } = span.spanContext();
+      const { name, kind, startTime, duration, attributes, status } = span;
+      const parentSpanId = span.parentSpanContext?.spanId;
+      return JSON.stringify({
+        traceId,
+        spanId,
+        parentSpanId,
+        name,
+        kind,
+        startTime,
+        duration,
+        attributes,
+        status,
+      });
+    });
+    try {
+      appendFileSync(join(folder ?? '.', `${process.pid}.jsonl`), `${lines.join('\n')}\n`);
+      done({ code: 0 });
+    } catch (error) {
+      // the folder goes with the test, maybe before this process
+      done({ code: 1, error: /** @type {Error} */ (error) });
+    }
+  },
+  shutdown: async () => undefined,
+};
+
+if (folder !== undefined && isMainThread) {
+  const provider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(exporter)] });
+  provider.register();
+  process.once('beforeExit', () => void provider.forceFlush());
+}

@@ -1,0 +1,102 @@
+/** Traces across processes: OpenTelemetry's SDK loaded into all of them as a team would, and the spans that come out. */
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { SpanAttribute } from '@troupe/shared';
+import { expect } from 'chai';
+import { printLogsOnFailure, startCluster, type TestCluster } from '../harness/cluster.js';
+import { registerIris } from '../harness/iris-model.js';
+import { repositoryRoot } from '../harness/repository-root.js';
+import { removeDirectory, temporaryDirectory } from '../harness/server-process.js';
+import { waitUntil } from '../harness/wait-until.js';
+
+interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
+
+describe('traces', () => {
+  let folder: string;
+  let env: Readonly<Record<string, string>>;
+  let cluster: TestCluster;
+  afterEach(printLogsOnFailure(() => cluster));
+
+  before(async function () {
+    this.timeout(120_000);
+    folder = temporaryDirectory('traces');
+    env = {
+      NODE_OPTIONS: `--import=${pathToFileURL(join(repositoryRoot, 'test/harness/tracing.mjs')).href}`,
+      TRACE_FOLDER: folder,
+      OTEL_BSP_SCHEDULE_DELAY: '100',
+    };
+    cluster = await startCluster({ env });
+    await registerIris(await cluster.connect(), 1);
+  });
+
+  after(async function () {
+    this.timeout(60_000);
+    await cluster?.stop();
+    removeDirectory(folder);
+  });
+
+  function ask(input: string, settings: Readonly<Record<string, string>> = {}) {
+    const bin = join(repositoryRoot, 'packages/client/bin/troupe.js');
+    return spawnSync(process.execPath, [bin, 'infer', 'iris', '--input', input], {
+      env: { ...process.env, NATS_URL: cluster.natsUrl, ...env, ...settings },
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+  }
+
+  const spans = (): Span[] =>
+    readdirSync(folder).flatMap((name) =>
+      readFileSync(join(folder, name), 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as Span),
+    );
+
+  it("a request's span in the client is the parent of its span in the runner", async () => {
+    const asked = ask('[[5.1,3.5,1.4,0.2]]');
+    expect(asked.status, asked.stderr).to.equal(0);
+    const found = await waitUntil('there is a span of the client and one of the runner', () => {
+      const all = spans();
+      const run = all.find(({ name }) => name === 'run iris');
+      const infer = all.find(({ name }) => name === 'infer iris');
+      return run !== undefined && infer !== undefined ? { run, infer } : undefined;
+    });
+    const { run, infer } = found;
+    expect(run.traceId).to.equal(infer.traceId);
+    expect(run.parentSpanId).to.equal(infer.spanId);
+    expect(infer.attributes).to.deep.equal({ [SpanAttribute.Model]: 'iris' });
+    expect(run.attributes).to.include({
+      [SpanAttribute.Model]: 'iris',
+      [SpanAttribute.Version]: 1,
+      [SpanAttribute.Delivery]: 1,
+      [SpanAttribute.Degraded]: false,
+    });
+  });
+
+  it('a request that is refused says why in its span', async () => {
+    expect(ask('[[1,2,3]]').status).to.equal(1);
+    await waitUntil('there is a span with the reason of the refusal', () =>
+      spans().some(
+        ({ name, attributes }) =>
+          name === 'infer iris' && String(attributes[SpanAttribute.ErrorType]).startsWith('request.'),
+      ),
+    );
+  });
+
+  it('the runner makes none where the caller does not sample', async () => {
+    const before = spans().length;
+    expect(ask('[[5.1,3.5,1.4,0.2]]', { OTEL_TRACES_SAMPLER: 'always_off' }).status).to.equal(0);
+    // One that is sampled, after it: once its spans are there, those of the one before would be, too.
+    expect(ask('[[5.1,3.5,1.4,0.2]]').status).to.equal(0);
+    await waitUntil('the spans of the second request are there', () => spans().length >= before + 2);
+    expect(spans().length).to.equal(before + 2);
+  });
+});
