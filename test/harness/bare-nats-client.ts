@@ -18,7 +18,7 @@ export interface BareMessage {
 
 export interface BareRequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
-  /** Default 10,000. */
+  /** Default 30,000. */
   readonly timeoutMs?: number;
 }
 
@@ -187,7 +187,7 @@ export async function connectBare(url: string): Promise<BareNatsClient> {
       };
     },
     request(subject, payload, options = {}) {
-      const { timeoutMs = 10_000, headers } = options;
+      const { timeoutMs = 30_000, headers } = options;
       const inbox = `_INBOX.${randomBytes(12).toString('hex')}`;
       return new Promise((resolve, reject) => {
         if (fault !== undefined) {

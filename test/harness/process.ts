@@ -10,7 +10,7 @@ import { isAlive, sendSignal } from '../../deploy/local/processes.mjs';
 /** Variable that the processes of one test cluster carry, besides the run id of a whole `npm test`. */
 export const clusterMark = 'TROUPE_TEST_CLUSTER';
 
-const readyLimitMs = 30_000;
+const readyLimitMs = 60_000;
 const logTailBytes = 256 * 1024;
 
 export interface ProcessCommand {
@@ -37,7 +37,7 @@ export interface TroupeProcess {
   /** SIGSTOP: connections stay open, nothing answers. */
   freeze(): void;
   thaw(): void;
-  /** SIGTERM, and waits for the end within `limitMs` (default 40,000); rejects where it lives on. */
+  /** SIGTERM, and waits for the end within `limitMs` (default 60,000); rejects where it lives on. */
   stop(limitMs?: number): Promise<ProcessEnd>;
   /** The end of what it has printed. */
   log(): string;
@@ -174,10 +174,10 @@ export async function startProcess(command: ProcessCommand): Promise<TroupeProce
       return alive();
     },
     ended,
-    kill: (signal = 'SIGKILL') => end(signal, 40_000),
+    kill: (signal = 'SIGKILL') => end(signal, 60_000),
     freeze: () => void child.kill('SIGSTOP'),
     thaw: () => void child.kill('SIGCONT'),
-    stop: (limitMs = 40_000) => end('SIGTERM', limitMs),
+    stop: (limitMs = 60_000) => end('SIGTERM', limitMs),
     log,
   };
 }

@@ -8,8 +8,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const startLimitMs = 15_000;
-const exitLimitMs = 10_000;
+const startLimitMs = 60_000;
+const exitLimitMs = 30_000;
 const logTailChars = 4_000;
 
 export interface ServerCommand {

@@ -2,7 +2,7 @@
 import { inspect } from 'node:util';
 
 export interface WaitOptions {
-  /** Default 10,000. */
+  /** Default 30,000: what must come, comes on a slow machine, too. */
   readonly timeoutMs?: number;
   /** Default 20. */
   readonly everyMs?: number;
@@ -19,7 +19,7 @@ export async function waitUntil<T>(
   check: () => T | Promise<T>,
   options: WaitOptions = {},
 ): Promise<Exclude<T, Falsy>> {
-  const timeoutMs = options.timeoutMs ?? 10_000;
+  const timeoutMs = options.timeoutMs ?? 30_000;
   const everyMs = options.everyMs ?? 20;
   let last = 'nothing: the first check never ended';
   let lastThrown: unknown;
