@@ -14,7 +14,8 @@ export interface GentleLoad {
 }
 
 const limitMs = 5_000;
-const attempt = 'const os = require("node:os"); os.setPriority(19); os.setPriority(0);';
+const attempt =
+  'const os = require("node:os"); const before = os.getPriority(); os.setPriority(19); os.setPriority(before);';
 
 /** Resolves with the finding; never rejects. Only Linux sets priorities by thread, as the runner does. */
 export function tryRaisingPriority(): Promise<boolean> {

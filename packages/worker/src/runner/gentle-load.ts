@@ -1,6 +1,6 @@
 /** Lowers and raises the priority of this process, every thread of it: on Linux each thread has its own. */
 import { readdirSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
+import { constants, getPriority, setPriority } from 'node:os';
 
 function setAll(priority: number): void {
   for (const thread of readdirSync('/proc/self/task')) {
@@ -13,12 +13,14 @@ function setAll(priority: number): void {
   }
 }
 
-/** Threads that start from here on inherit it. */
-export function lowerPriority(): void {
+/** Lowest from here on, also for threads that start from now; returns the priority of before. */
+export function lowerPriority(): number {
+  const before = getPriority();
   setAll(constants.priority.PRIORITY_LOW);
+  return before;
 }
 
 /** Throws where the system does not let it. */
-export function raisePriority(): void {
-  setAll(constants.priority.PRIORITY_NORMAL);
+export function raisePriority(before: number): void {
+  setAll(before);
 }

@@ -50,6 +50,8 @@ export class Runner {
   readonly #statusTimer: NodeJS.Timeout;
   readonly #leaving = new AbortController();
   #gentleTimer: NodeJS.Timeout | undefined;
+  /** Its priority before it was lowered. */
+  #priority = 0;
   #link: NatsLink | undefined;
   #flow: RequestFlow | undefined;
   readonly #lanes: RunnerLanes;
@@ -63,7 +65,7 @@ export class Runner {
     this.#log = createLog(`runner ${spec.model} v${spec.version.version} ${spec.device}`, spec.logLevel);
     // The session's thread inherits it, and so do its own.
     if (spec.loadsGently === true) {
-      lowerPriority();
+      this.#priority = lowerPriority();
       this.#gentleTimer = setTimeout(() => this.#endGentleness(), gentleLimitMs);
     }
     this.#session = startSession({
@@ -161,7 +163,7 @@ export class Runner {
     if (this.#gentleTimer === undefined) return;
     clearTimeout(this.#gentleTimer);
     this.#gentleTimer = undefined;
-    raisePriority();
+    raisePriority(this.#priority);
   }
 
   async #connect(): Promise<void> {

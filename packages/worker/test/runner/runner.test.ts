@@ -1,6 +1,7 @@
 /** The whole runner as a process, against a real NATS server, with a stand-in for its host. */
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import {
   decodeInferResponse,
@@ -423,16 +424,23 @@ describe('runner process', function () {
     expect(host.first('warmed')).to.equal(undefined);
   });
 
-  it('loads gently where it is told to: every thread at the lowest priority until it is warm, none after', async function () {
+  it('loads gently where it is told to: every thread at the lowest priority until it is warm, then as before', async function () {
     if (!(await tryRaisingPriority())) this.skip();
-    const host = start(identityModel(), versionOf(fourColumns()), { loadsGently: true });
+    // Its golden case takes a while, so that the time before it is warm is not missed.
+    const long = { name: 'input', datatype: 'FP32', shape: [1, 4], data: [500_000, 0, 0, 0] };
+    const golden = { name: 'long', inputs: [long], outputs: [{ ...long, name: 'output' }] };
+    const host = start(slowOn(), versionOf(fourColumns(), { golden: [golden] }), { loadsGently: true });
     const priorities = () => threadPriorities(host.child.pid as number);
-    await waitUntil('all its threads, the session’s too, have the lowest', () => {
-      const now = priorities();
-      return now.length > 10 && now.every((nice) => nice === 19);
-    });
+    await waitUntil(
+      'all its threads, the session’s too, have the lowest',
+      () => {
+        const now = priorities();
+        return now.length > 10 && now.every((nice) => nice === 19);
+      },
+      { timeoutMs: 30_000 },
+    );
     await waitUntil('it is warm', () => host.first('warmed'), { timeoutMs: 60_000 });
-    expect(priorities().every((nice) => nice === 0)).to.equal(true);
+    expect(new Set(priorities())).to.deep.equal(new Set([getPriority()]));
   });
 
   it('goes on after the NATS server has restarted and forgotten its streams', async () => {
