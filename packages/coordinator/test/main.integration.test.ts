@@ -3,12 +3,13 @@ import { spawn } from 'node:child_process';
 import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { builtEntry } from '../../../test/harness/built.js';
 import { type NatsServer, startNats } from '../../../test/harness/nats-server.js';
 import { freePort } from '../../../test/harness/ports.js';
 import { type RedisServer, startRedis } from '../../../test/harness/redis-server.js';
 import { waitUntil } from '../../../test/harness/wait-until.js';
 
-const entry = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const entry = fileURLToPath(builtEntry(new URL('../src/main.ts', import.meta.url)));
 
 interface Run {
   readonly pid: number;
@@ -20,7 +21,7 @@ interface Run {
 }
 
 function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Run {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=@troupe/source', entry, ...args], {
+  const child = spawn(process.execPath, [entry, ...args], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, TROUPE_READY_FD: '3', ...env },
   });

@@ -28,6 +28,8 @@ export interface TrialOptions {
   readonly runLimitMs?: number;
   /** Resident memory that the process may take, in bytes. Default 8 GiB. */
   readonly memoryLimitBytes?: number;
+  /** Module that the process runs; default the one beside this. */
+  readonly entry?: URL;
 }
 
 const defaultRunLimitMs = 10_000;
@@ -86,7 +88,7 @@ async function tryOnce(
     batching: trial.batching,
     ...(withoutMadeUpRuns === undefined ? {} : { withoutMadeUpRuns }),
   };
-  const child = fork(entryUrl(import.meta.url, 'trial-main'), {
+  const child = fork(options.entry ?? entryUrl(import.meta.url, 'trial-main'), {
     env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', MALLOC_MMAP_THRESHOLD_: '131072' }),
     // In a session of its own: a terminal's Ctrl-C is for the host, and must not look like a crash of the model.
     detached: true,

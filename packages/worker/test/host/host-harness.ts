@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
   defaults,
   EnvName,
@@ -31,12 +32,13 @@ import {
   watchEvents,
 } from '@troupe/shared/nats';
 import { connectRedis, createRedisLeaseStore, type RedisConnection } from '@troupe/shared/redis';
+import { builtEntry } from '../../../../test/harness/built.js';
 import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
 import { type RedisServer, startRedis } from '../../../../test/harness/redis-server.js';
 import { removeDirectory, temporaryDirectory } from '../../../../test/harness/server-process.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 
-const mainPath = new URL('../../src/host/main.ts', import.meta.url).pathname;
+const mainPath = fileURLToPath(builtEntry(new URL('../../src/host/main.ts', import.meta.url)));
 
 export interface HostUnderTest {
   readonly child: ChildProcess;
@@ -96,17 +98,7 @@ export class HostHarness {
     const dir = options.dir ?? temporaryDirectory('host');
     const child = spawn(
       process.execPath,
-      [
-        '--import',
-        'tsx',
-        '--conditions=@troupe/source',
-        mainPath,
-        '--name',
-        name,
-        '--data',
-        dir,
-        ...(options.args ?? []),
-      ],
+      [mainPath, '--name', name, '--data', dir, ...(options.args ?? [])],
       {
         stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
         env: {

@@ -1,30 +1,28 @@
 /** The start of a host process whose servers are not there yet, or never will do. */
 import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { EnvName } from '@troupe/shared';
 import { expect } from 'chai';
+import { builtEntry } from '../../../../test/harness/built.js';
 import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
 import { freePort } from '../../../../test/harness/ports.js';
 import { type RedisServer, startRedis } from '../../../../test/harness/redis-server.js';
 import { removeDirectory, temporaryDirectory } from '../../../../test/harness/server-process.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 
-const entry = new URL('../../src/host/main.ts', import.meta.url).pathname;
+const entry = fileURLToPath(builtEntry(new URL('../../src/host/main.ts', import.meta.url)));
 const patient = { timeoutMs: 20_000 };
 
 function run(natsUrl: string, redisUrl: string, dir: string) {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', '--conditions=@troupe/source', entry, '--name=h', `--data=${dir}`],
-    {
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        [EnvName.NatsUrl]: natsUrl,
-        [EnvName.RedisUrl]: redisUrl,
-        [EnvName.ReadyFd]: '3',
-      },
+  const child = spawn(process.execPath, [entry, '--name=h', `--data=${dir}`], {
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      [EnvName.NatsUrl]: natsUrl,
+      [EnvName.RedisUrl]: redisUrl,
+      [EnvName.ReadyFd]: '3',
     },
-  );
+  });
   const heard = { stderr: '', ready: '' };
   child.stderr?.on('data', (chunk: Buffer) => {
     heard.stderr += chunk.toString();

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type TrialVerdict, TroupeError } from '@troupe/shared';
 import { encodeModel, identityModel, int64Tensor, mlp, tensorValue } from '@troupe/shared/onnx';
 import { expect } from 'chai';
+import { builtEntry } from '../../../../test/harness/built.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import {
   failsOn,
@@ -238,6 +239,15 @@ describe('trial of a model', function () {
 
 describe('trial of the shared model collection', function () {
   this.timeout(600_000);
+  // Hundreds of processes: each is the built one, and started without what runs sources.
+  const built = { entry: builtEntry(new URL('../../src/onnx/trial-main.ts', import.meta.url)) };
+  const { execArgv } = process;
+  before(() => {
+    process.execArgv = [];
+  });
+  after(() => {
+    process.execArgv = execArgv;
+  });
   const expectedReasons: Readonly<Record<string, readonly string[]>> = {
     'process-abort': ['model.datatype_unsupported'],
     'load-kernel-init-exception': ['model.runtime_unsupported'],
@@ -276,7 +286,7 @@ describe('trial of the shared model collection', function () {
     if (collection === undefined) return this.skip();
     expect(collection.negative).to.have.length(32);
     await forEach(collection.negative, async (entry) => {
-      const trial = tryFile(caseFile(entry, 'model.onnx'));
+      const trial = tryFile(caseFile(entry, 'model.onnx'), built);
       if (entry.class === 'run-error') {
         expect((await trial).batchableReason, entry.path).to.match(/^trial run failed: /);
         return;
@@ -295,7 +305,7 @@ describe('trial of the shared model collection', function () {
     // Of the hundreds of one-operator models, every tenth: all of them load by the same way.
     const some = collection.cases.filter(({ path }, index) => !path.startsWith('real/') && index % 10 === 0);
     await forEach([...real, ...collection.hazards, ...some], async (entry) => {
-      const verdict = await tryFile(caseFile(entry, 'model.onnx'));
+      const verdict = await tryFile(caseFile(entry, 'model.onnx'), built);
       const name = entry.path.split('/').at(-1) ?? '';
       if (entry.path.startsWith('real/')) {
         expect(verdict.batchable, `${entry.path}: ${verdict.batchableReason}`).to.equal(

@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { childEnvironment } from '@troupe/shared';
+import { builtEntry } from '../../../../test/harness/built.js';
 import { unpackReport } from '../../src/ipc/packed-holdings.js';
 import type {
   HeldMessage,
@@ -13,6 +14,8 @@ import type {
   RunnerSpec,
   RunnerStatus,
 } from '../../src/ipc/runner-messages.js';
+
+const runnerEntry = builtEntry(new URL('../../src/runner/main.ts', import.meta.url));
 
 export class StandInHost {
   readonly child: ChildProcess;
@@ -23,8 +26,8 @@ export class StandInHost {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 
   constructor(spec: RunnerSpec) {
-    this.child = fork(new URL('../../src/runner/main.ts', import.meta.url), {
-      execArgv: ['--import', 'tsx', '--conditions=@troupe/source'],
+    this.child = fork(runnerEntry, {
+      execArgv: [],
       env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', MALLOC_MMAP_THRESHOLD_: '131072' }),
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
