@@ -15,7 +15,8 @@ import {
 
 /** How a run ended. */
 export type RunOutcome =
-  | { readonly kind: 'ran'; readonly outputs: readonly Tensor[] }
+  /** `runMs`: the run alone, without the way to the thread and back; absent where it was not measured. */
+  | { readonly kind: 'ran'; readonly outputs: readonly Tensor[]; readonly runMs?: number }
   | { readonly kind: 'too_large'; readonly bytes: number }
   | { readonly kind: 'failed'; readonly error: TroupeError };
 
@@ -80,7 +81,7 @@ function connectSession(thread: Worker): ModelSession {
         loaded.reject(decodeError(message.error));
         return;
       case 'ran':
-        settle(message.id, { kind: 'ran', outputs: message.outputs });
+        settle(message.id, { kind: 'ran', outputs: message.outputs, runMs: message.runMs });
         return;
       case 'too_large':
         settle(message.id, { kind: 'too_large', bytes: message.bytes });

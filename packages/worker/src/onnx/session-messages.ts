@@ -29,7 +29,12 @@ export type SessionOrder =
 export type SessionReport =
   | { readonly kind: 'loaded'; readonly signature: Signature; readonly loadMs: number }
   | { readonly kind: 'load_failed'; readonly error: WireError }
-  | { readonly kind: 'ran'; readonly id: number; readonly outputs: readonly Tensor[] }
+  | {
+      readonly kind: 'ran';
+      readonly id: number;
+      readonly outputs: readonly Tensor[];
+      readonly runMs: number;
+    }
   | { readonly kind: 'too_large'; readonly id: number; readonly bytes: number }
   | { readonly kind: 'failed'; readonly id: number; readonly error: WireError }
   | { readonly kind: 'released' };

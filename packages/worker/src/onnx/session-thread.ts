@@ -39,12 +39,14 @@ async function run(order: Extract<SessionOrder, { kind: 'run' }>): Promise<void>
   const { id } = order;
   try {
     if (session === undefined) throw new Error('the session is not loaded');
+    const startedAt = performance.now();
     const outputs = await session.run(order.inputs, order.outputNames);
+    const runMs = performance.now() - startedAt;
     const bytes = answerBytes(outputs, order.json);
     if (bytes > order.limitBytes) report({ kind: 'too_large', id, bytes });
     else {
       const whole = outputs.map(ownBuffer);
-      report({ kind: 'ran', id, outputs: whole }, buffersOf(whole));
+      report({ kind: 'ran', id, outputs: whole, runMs }, buffersOf(whole));
     }
   } catch (thrown) {
     report({ kind: 'failed', id, error: encodeError(asTroupeError(thrown, 'model.run_failed')) });

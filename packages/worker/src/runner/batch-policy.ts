@@ -3,7 +3,8 @@
  * session, and does what it is told.
  *
  * Invariants
- * B1  Requests of one batch have the same key, and their rows sum to at most `maxBatchSize`.
+ * B1  Requests of one batch have the same key, and their rows sum to at most `maxBatchSize`, and to no more than is
+ *     enough for their key unless one of them alone has more.
  * B2  A request without a key (not mergeable, larger than `maxBatchSize`, no rows) is a batch of its own.
  * B3  An exclusive request (delivered before: it may be what ended a runner) runs with nothing beside it, neither in
  *     its batch nor elsewhere in the session, and nothing behind it starts before it.
@@ -27,6 +28,8 @@ export interface WaitingRequest {
 export interface BatchRules {
   readonly maxBatchSize: number;
   readonly maxDelayMs: number;
+  /** Rows of requests with this key that need no further company; default `maxBatchSize`. */
+  enoughRows?(key: string): number;
 }
 
 /** What the session is doing. */
@@ -82,7 +85,8 @@ export function planBatch(
     if (request.key === undefined) return plan([index]);
     if (considered.has(request.key)) continue;
     considered.add(request.key);
-    const { batch, full, rows } = gather(waiting, index, request.key, rules.maxBatchSize, nowMs);
+    const enough = Math.min(rules.maxBatchSize, rules.enoughRows?.(request.key) ?? rules.maxBatchSize);
+    const { batch, full, rows } = gather(waiting, index, request.key, Math.max(request.rows, enough), nowMs);
     const dueAtMs = request.arrivedAtMs + rules.maxDelayMs;
     // Behind a run the batch can still grow, and small batches are what makes a session slow: it follows at once only
     // where it is much as large. Then the session need not wait for it to come.

@@ -11,6 +11,7 @@
 import { asTroupeError, type Tensor, type TroupeError } from '@troupe/shared';
 import type { ModelSession, RunOutcome } from '../onnx/session-client.js';
 import { assembleInputs, sliceOutputs } from './batch-assembly.js';
+import type { BatchPace } from './batch-pace.js';
 import { type BatchRules, planBatch, type WaitingRequest } from './batch-policy.js';
 
 /** A request as the batcher has it. */
@@ -35,7 +36,9 @@ export type JobOutcome =
 
 export interface BatcherOptions<J extends BatchJob> {
   readonly session: Pick<ModelSession, 'run'>;
-  readonly rules: BatchRules;
+  readonly rules: Omit<BatchRules, 'enoughRows'>;
+  /** Where batches follow what is learnt of runs. */
+  readonly pace?: Pick<BatchPace, 'enoughRows' | 'note'> | undefined;
   onEnd(job: J, outcome: JobOutcome): void;
   /** Before an exclusive job runs, and with `undefined` when it has ended. */
   onExclusive(job: J | undefined): void;
@@ -45,6 +48,8 @@ export interface BatcherOptions<J extends BatchJob> {
 
 interface Run<J> {
   readonly jobs: readonly J[];
+  /** Of all its jobs. */
+  readonly key: string | undefined;
   readonly rows: number;
   readonly exclusive: boolean;
 }
@@ -52,6 +57,7 @@ interface Run<J> {
 /** See the file's head. */
 export class Batcher<J extends BatchJob> {
   readonly #options: BatcherOptions<J>;
+  readonly #rules: BatchRules;
   #waiting: J[] = [];
   #runs: Run<J>[] = [];
   #runStartedAtMs = 0;
@@ -61,6 +67,8 @@ export class Batcher<J extends BatchJob> {
 
   constructor(options: BatcherOptions<J>) {
     this.#options = options;
+    const { pace, rules } = options;
+    this.#rules = pace === undefined ? rules : { ...rules, enoughRows: (key) => pace.enoughRows(key) };
   }
 
   /** Runs so far, and rows (or requests, where they are not merged) in them. */
@@ -99,7 +107,7 @@ export class Batcher<J extends BatchJob> {
       const nowMs = performance.now();
       const plan = planBatch(
         this.#waiting,
-        this.#options.rules,
+        this.#rules,
         {
           inFlight: this.#runs.length,
           exclusive: this.#runs.some(({ exclusive }) => exclusive),
@@ -145,7 +153,7 @@ export class Batcher<J extends BatchJob> {
       limitBytes += job.limitBytes;
       json ||= job.json;
     }
-    const run: Run<J> = { jobs, rows, exclusive: first.exclusive };
+    const run: Run<J> = { jobs, key: first.key, rows, exclusive: first.exclusive };
     this.#runs.push(run);
     if (this.#runs.length === 1) this.#runStartedAtMs = performance.now();
     if (run.exclusive) this.#options.onExclusive(first);
@@ -170,6 +178,8 @@ export class Batcher<J extends BatchJob> {
     this.#runs = this.#runs.filter((other) => other !== run);
     this.#runStartedAtMs = nowMs;
     if (run.exclusive) this.#options.onExclusive(undefined);
+    if (outcome.kind === 'ran' && outcome.runMs !== undefined && run.key !== undefined)
+      this.#options.pace?.note(run.key, run.rows, outcome.runMs);
     const ends = this.#share(run.jobs, outcome);
     // The session first: answering takes this thread a while, in which the next batch can run.
     this.pump();

@@ -72,6 +72,7 @@ export class RequestFlow {
     this.#batcher = new Batcher<RequestJob>({
       session: options.session,
       rules: options.served.batching,
+      pace: options.served.pace,
       onEnd: (job, outcome) => this.#end(job, outcome),
       onExclusive: (job) =>
         options.report({

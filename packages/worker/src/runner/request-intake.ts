@@ -23,6 +23,7 @@ import {
 } from '@troupe/shared';
 import type { WorkMessage } from '@troupe/shared/nats';
 import { describeRows, orderInputs } from './batch-assembly.js';
+import type { BatchPace } from './batch-pace.js';
 import type { BatchJob } from './batcher.js';
 
 /** What requests are read against. */
@@ -34,6 +35,8 @@ export interface ServedModel {
   readonly signature: Signature;
   /** Rows of one run; 1 where requests must not be merged. */
   readonly batching: BatchSettings;
+  /** Where batches follow what is learnt of runs. */
+  readonly pace?: BatchPace | undefined;
   /** Stream sequences of messages that are run alone, whatever their delivery count. */
   readonly suspects: ReadonlySet<number>;
 }

@@ -20,6 +20,7 @@ import {
 import { connectNats, type NatsLink } from '@troupe/shared/nats';
 import type { CoverMode, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
 import { type ModelSession, startSession } from '../onnx/session-client.js';
+import { BatchPace } from './batch-pace.js';
 import { lowerPriority, raisePriority } from './gentle-load.js';
 import { RequestFlow } from './request-flow.js';
 import { RunnerLanes } from './runner-lanes.js';
@@ -49,6 +50,7 @@ export class Runner {
   readonly #session: ModelSession;
   readonly #statusTimer: NodeJS.Timeout;
   readonly #leaving = new AbortController();
+  readonly #pace: BatchPace | undefined;
   #gentleTimer: NodeJS.Timeout | undefined;
   /** Its priority before it was lowered. */
   #priority = 0;
@@ -62,6 +64,9 @@ export class Runner {
     this.#spec = spec;
     this.#doors = doors;
     this.#standby = spec.standby;
+    const { maxBatchSize, maxDelayMs } = effectiveBatching(spec.version);
+    // Who has requests wait for company wants it: then a batch is as large as it may be.
+    if (maxBatchSize > 1 && maxDelayMs === 0) this.#pace = new BatchPace(maxBatchSize);
     this.#log = createLog(`runner ${spec.model} v${spec.version.version} ${spec.device}`, spec.logLevel);
     // The session's thread inherits it, and so do its own.
     if (spec.loadsGently === true) {
@@ -104,7 +109,7 @@ export class Runner {
       const { signature, loadMs } = await this.#session.loaded;
       assertSameSignature(signature, this.#spec.version.signature);
       this.#doors.report({ kind: 'loaded', signature, loadMs });
-      await warmUp(this.#session, this.#spec.version, this.#standby !== undefined);
+      await warmUp(this.#session, this.#spec.version, this.#standby !== undefined, this.#pace);
       this.#endGentleness();
       if (this.#draining !== undefined) return;
       this.#doors.report({ kind: 'warmed' });
@@ -207,6 +212,7 @@ export class Runner {
         version,
         signature: version.signature,
         batching: effectiveBatching(version),
+        pace: this.#pace,
         suspects: new Set(this.#spec.suspects),
       },
       ackWaitMs,

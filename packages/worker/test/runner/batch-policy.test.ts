@@ -48,6 +48,20 @@ const anySession: fc.Arbitrary<SessionState> = fc
   .map((state) => ({ ...state, exclusive: state.exclusive && state.inFlight > 0 }));
 
 describe('batch policy', () => {
+  it('stops where more company brings nothing, and takes a request with more rows than that alone (B1)', () => {
+    const rules: BatchRules = { maxBatchSize: 16, maxDelayMs: 0, enoughRows: () => 4 };
+    const waiting = [3, 1, 2, 2].map((rows) => requestOf({ rows }));
+    expect(planBatch(waiting, rules, idle, nowMs).batch).to.deep.equal([0, 1]);
+    const large = [6, 1, 2].map((rows) => requestOf({ rows }));
+    expect(planBatch(large, rules, idle, nowMs).batch).to.deep.equal([0]);
+  });
+
+  it('never passes the rows that a run may hold, whatever is said to be enough (B1)', () => {
+    const rules: BatchRules = { maxBatchSize: 4, maxDelayMs: 0, enoughRows: () => 100 };
+    const waiting = Array.from({ length: 9 }, () => requestOf());
+    expect(planBatch(waiting, rules, idle, nowMs).batch).to.deep.equal([0, 1, 2, 3]);
+  });
+
   it('merges only equal keys, and never more rows than a run may hold (B1, B2)', () => {
     fc.assert(
       fc.property(anyWaiting, anyRules, anySession, (waiting, rules, session) => {

@@ -3,7 +3,7 @@ import { type Tensor, TroupeError } from '@troupe/shared';
 import { expect } from 'chai';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import type { RunOutcome } from '../../src/onnx/session-client.js';
-import { Batcher, type BatchJob, type JobOutcome } from '../../src/runner/batcher.js';
+import { Batcher, type BatcherOptions, type BatchJob, type JobOutcome } from '../../src/runner/batcher.js';
 
 interface Job extends BatchJob {
   readonly id: number;
@@ -20,16 +20,21 @@ class Bench {
   readonly runs: { readonly inputs: readonly Tensor[]; readonly end: (outcome: RunOutcome) => void }[] = [];
   readonly ends = new Map<number, JobOutcome>();
   readonly exclusive: (number | undefined)[] = [];
-  readonly batcher = new Batcher<Job>({
-    session: { run: (inputs) => new Promise((end) => this.runs.push({ inputs, end })) },
-    rules: { maxBatchSize: 4, maxDelayMs: 0 },
-    onEnd: (job, outcome) => {
-      expect(this.ends.has(job.id), `job ${job.id} ends once`).to.equal(false);
-      this.ends.set(job.id, outcome);
-    },
-    onExclusive: (job) => this.exclusive.push(job?.id),
-    onMixedRows: () => undefined,
-  });
+  readonly batcher: Batcher<Job>;
+
+  constructor(pace?: BatcherOptions<Job>['pace']) {
+    this.batcher = new Batcher<Job>({
+      session: { run: (inputs) => new Promise((end) => this.runs.push({ inputs, end })) },
+      rules: { maxBatchSize: 4, maxDelayMs: 0 },
+      pace,
+      onEnd: (job, outcome) => {
+        expect(this.ends.has(job.id), `job ${job.id} ends once`).to.equal(false);
+        this.ends.set(job.id, outcome);
+      },
+      onExclusive: (job) => this.exclusive.push(job?.id),
+      onMixedRows: () => undefined,
+    });
+  }
 
   add(id: number, changes: Partial<Job> = {}): Job {
     const nowMs = performance.now();
@@ -73,6 +78,20 @@ describe('batcher', () => {
     for (const id of [1, 2, 3])
       expect(bench.ends.get(id)).to.deep.equal({ kind: 'ran', outputs: [tensorOf([id])] });
     expect(bench.batcher.counts).to.deep.equal({ batches: 1, rows: 3 });
+    bench.batcher.close();
+  });
+
+  it('lets batches follow what it learns of its runs', async () => {
+    const noted: unknown[] = [];
+    const bench = new Bench({
+      enoughRows: () => 2,
+      note: (...run) => noted.push(run),
+    });
+    for (const id of [1, 2, 3]) bench.add(id);
+    bench.batcher.pump();
+    expect(bench.valuesOf(0)).to.deep.equal([1, 2]);
+    await bench.end(0, { kind: 'ran', outputs: [tensorOf([1, 2])], runMs: 7 });
+    expect(noted).to.deep.equal([['k', 2, 7]]);
     bench.batcher.close();
   });
 
