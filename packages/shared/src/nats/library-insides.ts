@@ -1,7 +1,7 @@
 /**
- * Three shortcuts through the client library's insides, for the hot path: the bytes of a message's headers, which the
+ * Four shortcuts through the client library's insides, for the hot path: the bytes of a message's headers, which the
  * library would parse into a map of arrays; sending frames that were built whole, which it would join from four pieces
- * each; and one write for all that is published in a turn. Each looks for what it needs, and where that is not there
+ * each; one write for all that is published in a turn; and room at once for all of a large message. Each looks for what it needs, and where that is not there
  * the library's own way is gone.
  */
 import type { Msg, MsgHdrs, NatsConnection } from 'nats';
@@ -95,4 +95,45 @@ export function gatherFlushes(connection: NatsConnection): void {
       flush.call(protocol);
     });
   };
+}
+
+interface ParserInsides {
+  readonly parse?: (bytes: Uint8Array) => void;
+  /** `size`: bytes of the message that is being read. */
+  readonly ma?: { readonly size?: unknown };
+  /** What of it has come, where it comes in more than one piece. */
+  readonly msgBuf?: { readonly length?: unknown; grow?(bytes: number): void };
+}
+
+/**
+ * Makes room for all of a message as soon as its first piece has come. The library doubles its buffer again and again, so
+ * that a message of half a megabyte is copied twice and three times its size of memory is cleared for it.
+ */
+export function presizeMessages(connection: NatsConnection): void {
+  const { protocol } = connection as unknown as { readonly protocol?: { parser?: ParserInsides } };
+  if (typeof protocol?.parser?.parse !== 'function') return;
+  let present = presizing(protocol.parser);
+  // Each connect has a parser of its own.
+  Object.defineProperty(protocol, 'parser', {
+    configurable: true,
+    enumerable: true,
+    get: () => present,
+    set(parser: ParserInsides) {
+      present = presizing(parser);
+    },
+  });
+}
+
+function presizing(parser: ParserInsides): ParserInsides {
+  const { parse } = parser;
+  if (typeof parse !== 'function') return parser;
+  return Object.assign(parser, {
+    parse(bytes: Uint8Array): void {
+      parse.call(parser, bytes);
+      const { ma, msgBuf } = parser;
+      if (msgBuf === undefined || typeof ma?.size !== 'number' || typeof msgBuf.length !== 'number') return;
+      // With each further piece, too: then there is room already, and nothing is moved.
+      if (ma.size > msgBuf.length) msgBuf.grow?.(ma.size - msgBuf.length);
+    },
+  });
 }

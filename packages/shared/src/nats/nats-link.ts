@@ -13,7 +13,7 @@ import { TroupeError } from '../errors/troupe-error.js';
 import { createSubjects, type Subjects } from '../names/subjects.js';
 import type { Log } from '../observability/log.js';
 import { isStarting } from './jetstream-error.js';
-import { gatherFlushes } from './library-insides.js';
+import { gatherFlushes, presizeMessages } from './library-insides.js';
 import { natsAccessOptions } from './nats-access.js';
 import { awaitGreeting, hideCredentials, splitServers } from './server-address.js';
 
@@ -151,6 +151,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
     throw classifyConnectError(error, servers);
   }
   gatherFlushes(connection);
+  presizeMessages(connection);
   try {
     const jsm = await connection.jetstreamManager({ timeout: timeoutMs });
     await jsm.getAccountInfo();

@@ -5,7 +5,7 @@ import { connect, headers, type Msg, type NatsConnection } from 'nats';
 import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { createFramePublisher, enclose } from '../../src/nats/frames.js';
-import { frameSender, gatherFlushes, headerText } from '../../src/nats/library-insides.js';
+import { frameSender, gatherFlushes, headerText, presizeMessages } from '../../src/nats/library-insides.js';
 import { headerBlock, headerLine, readWireHeaders } from '../../src/nats/wire-headers.js';
 
 describe('frames', () => {
@@ -17,6 +17,7 @@ describe('frames', () => {
     server = await startNats();
     nats = await connect({ servers: server.url });
     gatherFlushes(nats);
+    presizeMessages(nats);
     nats.subscribe('to.>', { callback: (_, msg) => received.push(msg) });
     await nats.flush();
   });
@@ -54,6 +55,25 @@ describe('frames', () => {
     expect(readWireHeaders(one)).to.deep.include({ sticky: 'gruß 東京', budgetMs: 250, pinned: undefined });
     expect(then.data.length).to.equal(0);
     expect(Buffer.compare(two.data, big)).to.equal(0);
+  });
+
+  it('of any size arrive whole, before and after a reconnect, with room made for them once', async () => {
+    const frames = createFramePublisher(nats);
+    const sizes = [0, 1, 65_000, 65_536, 70_000, 131_072, 1_000_000, 700_001, 3];
+    const parts = sizes.map((size) => Uint8Array.from({ length: size }, (_, at) => (at * 31 + size) % 251));
+    const sendAll = async () => {
+      received.splice(0);
+      for (const payload of parts) frames.publish({ subject: 'to.part', reply: '', headers: '', payload });
+      await waitUntil('all are there', () => received.length === parts.length);
+      for (const [index, { data }] of received.entries())
+        expect(Buffer.compare(data, parts[index] as Uint8Array), `${sizes[index]} bytes`).to.equal(0);
+    };
+    await sendAll();
+    const whole = received.find(({ data }) => data.length === 1_000_000)?.data.buffer.byteLength ?? 0;
+    expect(whole, 'memory behind a message of a million bytes').to.be.below(1_300_000);
+    await server.restart();
+    await waitUntil('it is connected again', async () => nats.flush().then(() => true));
+    await sendAll();
   });
 
   it('what a turn publishes in several awaited steps leaves in one write', async () => {
