@@ -248,7 +248,14 @@ describe('room for a rollout', () => {
     const cluster = new SimulatedCluster({
       h1: { devices: ['cpu:0'], budgetBytes: Math.floor(holds * each) },
     });
-    cluster.residency = viewOf(10, {}, { ash: 1, elm: 2 });
+    cluster.residency = viewOf(
+      10,
+      {},
+      {
+        ash: 1,
+        ...Object.fromEntries(others.map(({ name }, index) => [name, index + 2])),
+      },
+    );
     const registry = registrySnapshot([ash, ...others]);
     cluster.settle(registry);
     return findMissingRoom(registry, cluster.leases(), ash, rollout);
@@ -257,6 +264,24 @@ describe('room for a rollout', () => {
   it('is there beside the old version, or where an idle model gives way', () => {
     expect(missingWith(2, [])).to.equal(undefined);
     expect(missingWith(2, [modelRecord('elm', { replicas: 1, residency: 'on_demand' })])).to.equal(undefined);
+  });
+
+  it('is there whatever the model that gives way is called, and where its slots are what is short', () => {
+    const first = modelRecord('acorn', { replicas: 1, residency: 'on_demand' });
+    expect(missingWith(2, [first])).to.equal(undefined);
+    expect(missingWith(2, [{ ...first, residency: 'always' }])).to.equal(undefined);
+    const cluster = new SimulatedCluster({ h1: { devices: ['cpu:0', 'cpu:1'], slots: 4 } });
+    cluster.residency = viewOf(10, {}, { acorn: 1, elm: 2 });
+    const wide = { ...ash, replicas: 2 };
+    const idle = [first, modelRecord('elm', { replicas: 1, residency: 'on_demand' })];
+    const registry = registrySnapshot([wide, ...idle]);
+    cluster.settle(registry);
+    expect(cluster.workers()).to.have.length(4);
+    expect(findMissingRoom(registry, cluster.leases(), wide, rollout)).to.equal(undefined);
+    const rolling = registrySnapshot([{ ...wide, rollout }, ...idle]);
+    cluster.settle(rolling);
+    const there = cluster.workers().map(({ model, state, version }) => `${model} ${version} ${state}`);
+    expect(there.sort()).to.deep.equal(['ash 1 serving', 'ash 1 serving', 'ash 2 serving', 'ash 2 serving']);
   });
 
   it('is made by an idle model that gives way, while the old version goes on', () => {

@@ -270,6 +270,10 @@ function addRolloutCommands(program: Command, action: Action): void {
       integer(0),
     )
     .option('--max-crashes <count>', 'deaths of runners that a worker bears (default: 3)', integer(0))
+    .option(
+      '--allow-gap',
+      'where both do not fit, let the old version go first; requests wait in the queue meanwhile',
+    )
     .option('--allow-signature-change', 'let other inputs or outputs than those of stable through')
     .option('--wait', 'follow it to its end; exit code 1 where it is taken back')
     .addHelpText(

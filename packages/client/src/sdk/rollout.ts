@@ -18,11 +18,24 @@ export interface RolloutOptions {
   readonly maxUnavailable?: number;
   /** Deaths of runners on one worker that are borne. Default 3. */
   readonly maxCrashes?: number;
+  /**
+   * Go on where the new version neither fits beside the old one nor may take a worker's place (`maxUnavailable`): the old
+   * one goes first, and requests wait in the queue until the new one serves. With `immediate` only. Default false.
+   */
+  readonly allowGap?: boolean;
   /** Let a version through that takes or gives other tensors than stable. Default false. */
   readonly allowSignatureChange?: boolean;
 }
 
-const optionNames = ['strategy', 'steps', 'bakeMs', 'maxUnavailable', 'maxCrashes', 'allowSignatureChange'];
+const optionNames = [
+  'strategy',
+  'steps',
+  'bakeMs',
+  'maxUnavailable',
+  'maxCrashes',
+  'allowGap',
+  'allowSignatureChange',
+];
 
 /** The rollout of a model that is under way, or its last one. */
 export interface RolloutStatus {

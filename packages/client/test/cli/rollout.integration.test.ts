@@ -107,7 +107,7 @@ describe('the command line about rollouts', () => {
     await run('rollout', 'start', 'iris', '2');
     const said = await run(
       ...['rollout', 'start', 'iris', '2', '--strategy', 'canary', '--steps', '5@60s,100', '--bake-ms', '0'],
-      ...['--max-unavailable', '1', '--max-crashes', '0', '--allow-signature-change'],
+      ...['--max-unavailable', '1', '--max-crashes', '0', '--allow-gap', '--allow-signature-change'],
     );
     expect(said.out)
       .to.include('version 2 is to take over')
@@ -124,6 +124,7 @@ describe('the command line about rollouts', () => {
           bakeMs: 0,
           maxUnavailable: 1,
           maxCrashes: 0,
+          allowGap: true,
           allowSignatureChange: true,
         },
       ],

@@ -84,7 +84,9 @@ export function createColdQueues({ link, limits, onWork, now, log }: ColdQueuesO
     update(next) {
       placements = next;
       for (const [key, placement] of placements) {
-        if (placement.standing === 'asked' && !declared.has(key)) begin(key, () => declare(key, placement));
+        // In a rollout with a gap requests wait before anything of the new version is there.
+        const waits = placement.standing === 'asked' || placement.wanted.role?.probation?.alone === true;
+        if (waits && !declared.has(key)) begin(key, () => declare(key, placement));
         if (placement.leave === undefined) {
           loaded.add(key);
           left.delete(key);

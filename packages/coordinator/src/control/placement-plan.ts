@@ -15,7 +15,7 @@ import {
   type RoutingEntry,
   type WorkerReport,
 } from '@troupe/shared';
-import { type RolloutRole, rolloutRole, rolloutVersions } from '../rollout/rollout-roles.js';
+import { givenUpVersion, type RolloutRole, rolloutRole, rolloutVersions } from '../rollout/rollout-roles.js';
 import { answers, compareText, isOf, type ObservedHost } from './observed-host.js';
 import { describeShortage, hasRoomBeside } from './placement-room.js';
 import {
@@ -78,6 +78,7 @@ export function wantedVersions(registry: RegistrySnapshot): Map<string, WantedVe
     const named = [...Object.values(model.labels), ...rolloutVersions(model)];
     const versions = [...new Set(named)].sort((a, b) => a - b);
     for (const version of versions) {
+      if (version === givenUpVersion(model)) continue;
       const content = model.versions[String(version)];
       if (content === undefined || content.condemned !== undefined) continue;
       const role = rolloutRole(model, version);
@@ -101,7 +102,7 @@ export function planPlacement(
       wanted: version,
       targets: [] as TargetWorker[],
       reserved: [] as TargetWorker[],
-      canCome: true,
+      canCome: false,
       standing: standingOf(version, hosts, {
         model: context.models?.[version.model],
         part: version.role?.part,
@@ -122,9 +123,18 @@ export function planPlacement(
     firm.filter((draft) => isLast(draft.wanted)), // P7
     yielding, // P8
   ]) {
-    if (group === yielding && firm.length < drafts.length) {
-      for (const draft of firm) if (draft.targets.length === 0) reserve(draft, hosts, context);
-      for (const draft of drafts) draft.canCome = hasRoomBeside(draft.wanted.content, hosts);
+    if (group === yielding) {
+      if (firm.length < drafts.length) {
+        for (const draft of firm) {
+          // Of what is there for good only the first worker takes a place from others; of a rollout a whole wave.
+          const isCandidate = draft.wanted.role?.part === 'candidate';
+          const most = isCandidate ? draft.wanted.replicas - draft.targets.length : 1 - draft.targets.length;
+          while (draft.reserved.length < most && reserve(draft, hosts, context));
+        }
+      }
+      for (const draft of drafts) {
+        draft.canCome = draft.reserved.length > 0 || hasRoomBeside(draft.wanted.content, hosts);
+      }
     }
     const rounds = Math.max(0, ...group.map((draft) => draft.wanted.replicas));
     for (let round = 0; round < rounds; round += 1) {
@@ -178,7 +188,7 @@ function commit({ owner, target: { device, existing } }: Candidate, wanted: Want
   if (room !== undefined) room.takenBytes += bytes;
 }
 
-/** Keeps a place, where there is one, for a version that has to wait until others are gone; those of a rollout in waves. */
+/** Keeps a place, and says whether there was one, for a version that has to wait until others are gone; those of a rollout in waves. */
 function reserve(
   {
     reserved,
@@ -187,15 +197,17 @@ function reserve(
   }: Pick<Placement, 'targets' | 'wanted'> & { readonly reserved: TargetWorker[] },
   hosts: readonly ObservedHost[],
   context: PlacementContext,
-): void {
+): boolean {
   const coming = targets.filter(({ existing }) => existing === undefined || !answers(existing)).length;
-  if (reserved.length + coming >= Math.min(wanted.replicas, wanted.role?.waveSize ?? wanted.replicas)) return;
+  if (reserved.length + coming >= Math.min(wanted.replicas, wanted.role?.waveSize ?? wanted.replicas))
+    return false;
   const best = bestCandidate(wanted, [...targets, ...reserved], hosts, context, true);
-  if (best === undefined) return;
+  if (best === undefined) return false;
   const room = best.owner.rooms.get(best.target.device);
   best.owner.committed += 1;
   if (room !== undefined) room.committedBytes += memoryOf(wanted, best.target.device, undefined);
   reserved.push(best.target);
+  return true;
 }
 
 interface Candidate {

@@ -10,6 +10,7 @@ import type {
   RoutingEntry,
   WorkerReport,
 } from '@troupe/shared';
+import { givenUpVersion } from '../rollout/rollout-roles.js';
 import { keptWorkers, squeezeWanted } from '../rollout/squeeze.js';
 import { bringUp } from './bring-up.js';
 import { answers, compareText, isOf, type ObservedHost, observeHosts } from './observed-host.js';
@@ -203,6 +204,7 @@ function retirementCause(
   if (content === undefined) return 'the version was deleted';
   if (worker.condemned !== undefined && content.condemned === undefined) return verdictLifted;
   if (routed || !context.retired.has(versionKey(worker))) return undefined;
+  if (worker.version === givenUpVersion(model)) return `it gives its place to version ${model.rollout?.to}`;
   // Until then it covers what still waits in its queue.
   if (content.condemned !== undefined) return `the version was condemned: ${content.condemned.cause}`;
   return 'no label names the version any more';

@@ -32,8 +32,9 @@ import { type Plan, plan } from './plan.js';
 import { createPrefetcher } from './prefetcher.js';
 import { createResidencyWatch } from './residency-watch.js';
 import { createRetirement, type Retirement } from './retirement.js';
+import { retirementView, routedKeys } from './retirement-view.js';
 import { describeRouteChange, sameEntry } from './route-change.js';
-import { type VersionRef, versionKey } from './worker-key.js';
+import type { VersionRef } from './worker-key.js';
 import { createWorkerWatch, type WorkerWatch } from './worker-watch.js';
 
 /** A plan is made at least this often, changed or not. */
@@ -85,6 +86,7 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     routeGraceMs: settings.routeGraceMs,
     now,
     onRetired: poke,
+    onHandedOver: (ref) => ask(ref),
     log,
   });
   const rollouts = createRolloutDriver({
@@ -197,6 +199,8 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     plannedAtMs = now();
     plannedFor = fingerprint;
     placements = made.placements;
+    const before = routedKeys(snapshot, term.published.values());
+    await retirement.reclaim([...routedKeys(snapshot, made.routes)].filter((key) => !before.has(key)));
     await publishRoutes(made, epoch, term.published);
     if (options.epoch() === undefined || stopped) return;
     coldQueues.update(made.placements);
@@ -308,30 +312,4 @@ function fingerprintOf(snapshot: RegistrySnapshot, hosts: readonly HostLease[]):
     ]),
   ]);
   return JSON.stringify([snapshot.revision, observed]);
-}
-
-function retirementView(
-  snapshot: RegistrySnapshot,
-  routes: ReadonlyMap<string, RoutingEntry>,
-  hosts: readonly HostLease[],
-) {
-  const routed = new Set<string>();
-  for (const route of routes.values()) {
-    for (const [version, { state }] of Object.entries(route.versions)) {
-      // Of a condemned version the route only says that it cannot be had.
-      const condemned = snapshot.models[route.model]?.versions[version]?.condemned !== undefined;
-      if (condemned && state === 'failed') continue;
-      routed.add(versionKey({ model: route.model, version: Number(version) }));
-    }
-  }
-  const known = new Set<string>();
-  for (const model of Object.values(snapshot.models)) {
-    for (const version of Object.keys(model.versions)) {
-      known.add(versionKey({ model: model.name, version: Number(version) }));
-    }
-  }
-  const withWorkers = new Set(
-    hosts.flatMap(({ report }) => report.workers.map((worker) => versionKey(worker))),
-  );
-  return { routed, withWorkers, known, models: new Set(Object.keys(snapshot.models)) };
 }

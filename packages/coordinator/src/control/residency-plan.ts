@@ -7,7 +7,7 @@
  * - `spare`: `always`, not loaded, not asked for: takes room that nobody else wants.
  * - `cold`: on demand, and nobody asks, or nobody has for its idle time: it goes to nothing.
  */
-import { type ModelRecord, Residency, type RoutingEntry } from '@troupe/shared';
+import { isActiveRollout, type ModelRecord, Residency, type RoutingEntry } from '@troupe/shared';
 import { answers, isOf, type ObservedHost } from './observed-host.js';
 import { type VersionRef, versionKey } from './worker-key.js';
 
@@ -47,14 +47,18 @@ export function standingOf(ref: VersionRef, hosts: readonly ObservedHost[], fact
   if (view === undefined || residency === Residency.Pinned) return { kind: 'firm' };
   if (!onDemand && !budgeted) return { kind: 'firm' };
   if (part === 'standby') return { kind: 'spare', order: 1 };
-  // Nobody asks for a candidate by name, and the requests that it is to get must find it loaded.
-  if (part !== undefined) return { kind: 'asked', order: Number.NEGATIVE_INFINITY };
-  const key = versionKey(ref);
-  const askedAtMs = view.askedAtMs.get(key) ?? (succeeds(ref, hosts, facts) ? view.nowMs : undefined);
-  if (askedAtMs !== undefined) return { kind: 'asked', order: askedAtMs };
   const isLoaded = hosts.some(({ workers }) =>
     workers.some((worker) => isOf(worker, ref) && worker.state !== 'draining'),
   );
+  // It has the traffic until its rollout hands over: others give way before it does.
+  if (isLoaded && isActiveRollout(model?.rollout) && model.rollout.from === ref.version) {
+    return { kind: 'asked', order: Number.NEGATIVE_INFINITY };
+  }
+  // Nobody asks for a candidate by name, and the requests that it is to get must find it loaded.
+  if (part !== undefined) return { kind: 'asked', order: -Number.MAX_VALUE };
+  const key = versionKey(ref);
+  const askedAtMs = view.askedAtMs.get(key) ?? (succeeds(ref, hosts, facts) ? view.nowMs : undefined);
+  if (askedAtMs !== undefined) return { kind: 'asked', order: askedAtMs };
   if (!isLoaded) {
     return onDemand ? { kind: 'cold', cause: 'nobody asks for it' } : { kind: 'spare', order: 0 };
   }

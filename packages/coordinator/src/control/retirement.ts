@@ -1,11 +1,11 @@
 /**
  * How a version leaves: its route goes first (the planner's doing), then it waits `routeGraceMs` for doors that
- * have not heard, then until its queue is empty, then its workers drain, then what is left in the queue is answered
- * `model.version_retired`, and consumer and messages are removed. Called by the reconcile loop at every turn.
+ * have not heard, then until its queue is empty, then its workers drain, then what is left in the queue is handed to the
+ * version that took its place, or answered `model.version_retired`, and consumer and messages are removed. Called by the
+ * reconcile loop at every turn.
  */
 import { type Log, TroupeError } from '@troupe/shared';
 import {
-  createWorkPuller,
   deleteWorkConsumer,
   deleteWorkStream,
   type LaneLimits,
@@ -15,13 +15,15 @@ import {
   purgeWork,
   queuedByVersion,
 } from '@troupe/shared/nats';
+import { clearLeftovers } from './leftovers.js';
 import { parseVersionKey, type VersionRef, versionKey } from './worker-key.js';
 
 /** A queue that does not empty by itself within this long after the grace is answered by us. */
 const emptyBoundMs = 30_000;
-/** Bound of answering what is left in one queue. */
-const answerBoundMs = 10_000;
-const answerAtOnce = 256;
+/** Grace of a version whose place is waited for. What doors that hear of it later still send is handed over. */
+const hurriedGraceMs = 500;
+/** Between two looks for what they sent. */
+const lateLookMs = 500;
 /** How often all streams are compared with the routes, in milliseconds. */
 const strandedEveryMs = 30_000;
 
@@ -34,11 +36,19 @@ export interface RetirementView {
   readonly models: ReadonlySet<string>;
   /** Keys of the versions that the registry has. */
   readonly known: ReadonlySet<string>;
+  /** Keys of the versions whose place is waited for while requests wait: they leave as soon as may be. */
+  readonly hurried: ReadonlySet<string>;
+  /** Those of them that nobody answers for: their queue does not empty by itself. */
+  readonly deserted: ReadonlySet<string>;
+  /** The version of the same model that takes what is left in the queue of this one. */
+  successorOf(ref: VersionRef): number | undefined;
 }
 
 export interface Retirement {
   /** Takes note of where things stand; begins what is due, in the background. */
   update(view: RetirementView): void;
+  /** These versions come back: resolves once nothing of their leaving goes on, so that their routes may be published. */
+  reclaim(keys: Iterable<string>): Promise<void>;
   /** Begins what has become due since the last note: cheap, and asked for often. */
   look(): void;
   /** Keys of versions whose workers may drain now. */
@@ -54,6 +64,8 @@ export interface RetirementOptions {
   readonly now: () => number;
   /** Some workers may drain now: a plan should be made. */
   readonly onRetired: () => void;
+  /** Requests were handed over to a version. */
+  readonly onHandedOver: (ref: VersionRef) => void;
   readonly log: Log;
 }
 
@@ -69,7 +81,14 @@ export function createRetirement(options: RetirementOptions): Retirement {
     withWorkers: new Set(),
     models: new Set(),
     known: new Set(),
+    hurried: new Set(),
+    deserted: new Set(),
+    successorOf: () => undefined,
   };
+  /** When a queue that was cleared before its grace was over is looked into again. */
+  const lateLookAt = new Map<string, number>();
+  /** Keys that come back, until the next note says so itself. */
+  const reclaimed = new Set<string>();
   let strandedDueMs = now() + strandedEveryMs / 6;
   let stopped = false;
 
@@ -82,11 +101,14 @@ export function createRetirement(options: RetirementOptions): Retirement {
     busy.set(key, run);
   }
 
+  const graceMs = (key: string) =>
+    view.hurried.has(key) ? Math.min(options.routeGraceMs, hurriedGraceMs) : options.routeGraceMs;
+
   async function checkEmpty(key: string): Promise<void> {
     const ref = parseVersionKey(key);
     const queued = (await queuedByVersion(link, ref.model)).get(ref.version) ?? 0;
-    const waitedMs = now() - (leftAt.get(key) ?? now()) - options.routeGraceMs;
-    if (queued !== 0 && waitedMs <= emptyBoundMs) return;
+    const waitedMs = now() - (leftAt.get(key) ?? now()) - graceMs(key);
+    if (queued !== 0 && waitedMs <= emptyBoundMs && !view.deserted.has(key)) return;
     retired.add(key);
     options.onRetired();
   }
@@ -94,61 +116,53 @@ export function createRetirement(options: RetirementOptions): Retirement {
   /** The last step: nobody serves the version, nothing leads to it. */
   async function finish(key: string): Promise<void> {
     const ref = parseVersionKey(key);
-    const exists = view.models.has(ref.model);
-    await answerLeftovers(ref, exists);
-    if (stopped || view.routed.has(key) || view.withWorkers.has(key)) return; // it came back meanwhile
+    const successor = view.successorOf(ref);
+    const refusal = view.models.has(ref.model)
+      ? new TroupeError('model.version_retired', `version ${ref.version} of model ${ref.model} was retired`)
+      : new TroupeError('model.unknown', `model ${ref.model} was deleted`);
+    const goesOn = () => !stopped && !isBack(key);
+    const lanes = { link, limits: options.limits, goesOn, log };
+    const { handedOver, isEmpty } = await clearLeftovers(lanes, ref, successor, refusal);
+    if (successor !== undefined && handedOver > 0)
+      options.onHandedOver({ model: ref.model, version: successor });
+    if (!goesOn() || !isEmpty) return; // it came back meanwhile, or there is more to do
+    if (view.known.has(key) && now() - (leftAt.get(key) ?? Number.NEGATIVE_INFINITY) < options.routeGraceMs) {
+      lateLookAt.set(key, now() + lateLookMs);
+      return;
+    }
     await deleteWorkConsumer(link, ref.model, ref.version);
     await purgeWork(link, ref.model, ref.version);
-    leftAt.delete(key);
-    retired.delete(key);
+    forget(key);
     log.info(ref, 'version retired');
     // With the last version of a deleted model its stream goes, too.
     if (!view.models.has(ref.model)) strandedDueMs = now();
   }
 
-  /** Acts as the version's last runner, which answers everything with one error. */
-  async function answerLeftovers(ref: VersionRef, exists: boolean): Promise<void> {
-    const queued = async () => (await queuedByVersion(link, ref.model)).get(ref.version) ?? 0;
-    if ((await queued()) === 0) return;
-    const error = exists
-      ? new TroupeError('model.version_retired', `version ${ref.version} of model ${ref.model} was retired`)
-      : new TroupeError('model.unknown', `model ${ref.model} was deleted`);
-    let answered = 0;
-    const puller = createWorkPuller(link, {
-      ...ref,
-      limits: options.limits,
-      freeSlots: () => answerAtOnce,
-      onMessage: (message) => {
-        answered += 1;
-        puller.answer(message, error);
-      },
-      onError: (failure) => log.debug({ err: failure, ...ref }, 'a retired queue could not be pulled yet'),
-    });
-    const untilMs = now() + answerBoundMs;
-    puller.start();
-    try {
-      while (!stopped && now() < untilMs && (await queued()) > 0) {
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    } finally {
-      await puller.stop();
-    }
-    if (answered > 0) log.info({ ...ref, answered }, 'answered what was left in a retired queue');
+  function forget(key: string): void {
+    leftAt.delete(key);
+    retired.delete(key);
+    lateLookAt.delete(key);
   }
+
+  /** Whether a version is wanted again, so that its queue is its workers' business. */
+  const isBack = (key: string) => view.routed.has(key) || view.withWorkers.has(key) || reclaimed.has(key);
 
   /** Compares all streams with the routes: finds what a dead leader or a late publish left behind. */
   async function findStranded(): Promise<void> {
     // Of a thousand models few have something waiting: only those are asked one by one.
     const withWork = new Set(await modelsWithQueuedWork(link));
     for (const model of await listWorkStreams(link)) {
+      let isBusy = false;
       const queued = withWork.has(model) ? await queuedByVersion(link, model) : new Map<number, number>();
       for (const [version, count] of queued) {
         const key = versionKey({ model, version });
-        if (count > 0 && isForgotten(key)) await finish(key);
+        if (count === 0 || !isForgotten(key)) continue;
+        isBusy = true;
+        begin(key, () => finish(key));
       }
       const keys = [...view.withWorkers, ...leftAt.keys()];
       const inUse = view.models.has(model) || keys.some((key) => parseVersionKey(key).model === model);
-      if (!inUse && !stopped) await deleteWorkStream(link, model);
+      if (!inUse && !isBusy && !stopped) await deleteWorkStream(link, model);
     }
   }
 
@@ -156,16 +170,16 @@ export function createRetirement(options: RetirementOptions): Retirement {
   function look(): void {
     for (const [key, sinceMs] of leftAt) {
       if (view.routed.has(key)) {
-        leftAt.delete(key);
-        retired.delete(key);
+        forget(key);
         continue;
       }
       if (!retired.has(key)) {
         // What was deleted waits for nobody: a model's name may be given to something else.
         if (!view.known.has(key)) retired.add(key);
-        else if (now() - sinceMs >= options.routeGraceMs) begin(key, () => checkEmpty(key));
+        else if (now() - sinceMs >= graceMs(key)) begin(key, () => checkEmpty(key));
       }
-      if (retired.has(key) && !view.withWorkers.has(key)) begin(key, () => finish(key));
+      const isDue = now() >= (lateLookAt.get(key) ?? 0);
+      if (isDue && retired.has(key) && !view.withWorkers.has(key)) begin(key, () => finish(key));
     }
     if (now() >= strandedDueMs) {
       strandedDueMs = now() + strandedEveryMs;
@@ -182,7 +196,14 @@ export function createRetirement(options: RetirementOptions): Retirement {
         if (!next.routed.has(key) && !leftAt.has(key)) leftAt.set(key, now());
       }
       view = next;
+      reclaimed.clear();
       look();
+    },
+    async reclaim(keys) {
+      for (const key of keys) {
+        reclaimed.add(key);
+        await busy.get(key);
+      }
     },
     look,
     retired: () => retired,

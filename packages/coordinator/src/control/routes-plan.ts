@@ -7,7 +7,9 @@ import {
   bakingWeights,
   canaryWeights,
   condemnedByRollout,
+  givenUpVersion,
   rolloutVersions,
+  waitsForPlace,
 } from '../rollout/rollout-roles.js';
 import { answers, answersItself, isOf, type ObservedHost } from './observed-host.js';
 import type { Placement } from './placement-plan.js';
@@ -70,13 +72,17 @@ export function effectiveLabels(
   const previous = context.previousRoutes.get(model.name)?.labels ?? {};
   const labels: Record<string, number> = {};
   for (const label of Object.keys(model.labels).sort()) {
-    const next = model.labels[label];
-    if (next === undefined) continue;
+    const named = model.labels[label];
+    if (named === undefined) continue;
+    const next = named === givenUpVersion(model) ? (model.rollout?.to ?? named) : named;
     const before = previous[label];
     labels[label] = next;
     if (before === undefined || before === next || model.versions[String(before)] === undefined) continue;
     const old = { model: model.name, version: before };
     const health = versionHealth(old, hosts, context.cutOff);
+    // It has no place until this one has gone, or it is this one that has none: requests wait.
+    const mustWait = waitsForPlace(model, next) && isWithoutPlace(model.name, next, placements);
+    if (mustWait) continue;
     if (model.versions[String(before)]?.condemned !== undefined) {
       // An admin goes back to a version that has to be loaded first: until then the condemned one is all there is.
       const other = versionHealth({ model: model.name, version: next }, hosts, context.cutOff);
@@ -89,6 +95,11 @@ export function effectiveLabels(
     }
   }
   return labels;
+}
+
+function isWithoutPlace(model: string, version: number, placements: ReadonlyMap<string, Placement>): boolean {
+  const placement = placements.get(versionKey({ model, version }));
+  return placement?.canCome === true && placement.targets.length === 0;
 }
 
 /** Every placed worker serves, or some do and the others have failed and are not waited for. */
@@ -112,8 +123,9 @@ export function planRoute(
   context: RoutesContext,
 ): RoutingEntry {
   const condemned = condemnedByRollout(model);
+  const givenUp = givenUpVersion(model);
   const listed = new Set([
-    ...Object.values(model.labels),
+    ...Object.values(model.labels).filter((version) => version !== givenUp),
     ...Object.values(labels),
     ...rolloutVersions(model),
     ...(condemned === undefined ? [] : [condemned]),
@@ -187,6 +199,9 @@ function planRouteVersion(
   }
   if (!placed && placement !== undefined && placement.reserved > 0) {
     return { ...facts, state: 'loading', reason: 'others give way to it' };
+  }
+  if (!placed && placement?.canCome === true && waitsForPlace(model, version)) {
+    return { ...facts, state: 'loading', reason: 'it has to wait for the place of the other version' };
   }
   if (!placed) {
     const shortOf = isShortOfMemory(placement, hosts) ? ({ shortOf: 'memory' } as const) : {};

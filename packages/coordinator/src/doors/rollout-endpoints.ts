@@ -18,6 +18,7 @@ import {
 } from '@troupe/shared';
 import { type AdminEndpoint, type NatsLink, publishEvent } from '@troupe/shared/nats';
 import { unknownModel } from '../data/routing-table.js';
+import { fitIn } from '../rollout/fit-in.js';
 import type { DecisionMoment, RolloutDecision } from '../rollout/rollout-decision.js';
 import {
   abortRollout,
@@ -27,7 +28,6 @@ import {
   startRollout,
 } from '../rollout/rollout-orders.js';
 import { resolveRolloutSettings } from '../rollout/rollout-settings.js';
-import { findMissingRoom } from '../rollout/room.js';
 import * as read from './admin-arguments.js';
 import { endpoint } from './admin-endpoint.js';
 
@@ -108,14 +108,6 @@ export function createRolloutEndpoints(options: RolloutEndpointsOptions): AdminE
     }
   }
 
-  async function servingWorkers(model: string, version: number | undefined): Promise<number> {
-    const hosts = await leases.listHosts();
-    return hosts
-      .flatMap(({ report }) => report.workers)
-      .filter((worker) => worker.model === model && worker.version === version && worker.state === 'serving')
-      .length;
-  }
-
   const ofModel = { model: read.modelName };
   return [
     endpoint(
@@ -128,6 +120,7 @@ export function createRolloutEndpoints(options: RolloutEndpointsOptions): AdminE
         bakeMs: read.optional(read.integer(0, dayMs)),
         maxUnavailable: read.optional(read.integer(0, 1_000)),
         maxCrashes: read.optional(read.integer(0, 1_000)),
+        allowGap: read.optional(read.flag),
         allowSignatureChange: read.optional(read.flag),
       },
       async ({ model: name, version, ...asked }) => {
@@ -137,24 +130,7 @@ export function createRolloutEndpoints(options: RolloutEndpointsOptions): AdminE
         return order(name, async (record, moment, snapshot) => {
           const decision = startRollout(record, version, settings, moment);
           if (decision === undefined) return undefined;
-          const missing = findMissingRoom(
-            snapshot,
-            await leases.listHosts(),
-            record,
-            decision.change.rollout,
-          );
-          if (missing === undefined) return decision;
-          const { from } = decision.change.rollout;
-          const others = await servingWorkers(name, from);
-          if (settings.maxUnavailable > 0 && others > 1) return decision;
-          const advice =
-            others > 1
-              ? 'make room, or go on with --max-unavailable 1'
-              : `make room: version ${from} has ${others} worker, and nobody would serve meanwhile`;
-          throw new TroupeError(
-            'rollout.no_room',
-            `version ${version} of ${name} does not fit beside version ${from}: ${missing}; ${advice}`,
-          );
+          return fitIn(record, decision, snapshot, await leases.listHosts(), moment);
         });
       },
     ),

@@ -70,6 +70,11 @@ export function takeStep(
   };
 }
 
+/** What else is to be said of the version that a rollout with a gap goes back to: it has no worker any more. */
+export function loadedAnew({ gap }: Pick<RolloutRecord, 'gap'>): string {
+  return gap === true ? ' (it is loaded again, requests wait meanwhile)' : '';
+}
+
 /** `2 workers`, `1 worker`. */
 export function countOf(amount: number, noun: string): string {
   return `${amount} ${noun}${amount === 1 ? '' : 's'}`;

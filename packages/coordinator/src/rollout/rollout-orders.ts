@@ -15,8 +15,25 @@ import {
   type Signature,
   TroupeError,
 } from '@troupe/shared';
-import { type DecisionMoment, type RolloutDecision, spanOf, takeStep } from './rollout-decision.js';
+import {
+  type DecisionMoment,
+  loadedAnew,
+  type RolloutDecision,
+  spanOf,
+  takeStep,
+} from './rollout-decision.js';
 import { takeBack } from './rollout-step.js';
+
+/** Goes on although the versions do not fit together: `missing` says what is short. */
+export function startWithGap(
+  model: Pick<ModelRecord, 'name'>,
+  { change: { rollout } }: RolloutDecision,
+  missing: string,
+  at: string,
+): RolloutDecision {
+  const text = `it does not fit beside version ${rollout.from} (${missing}): version ${rollout.from} finishes what it holds and goes first, requests wait in the queue of version ${rollout.to}`;
+  return takeStep(model, rollout, { kind: EventKind.RolloutStarted, text, fields: { gap: true } }, at);
+}
 
 /** Begins a rollout; `undefined` where the version is stable already. */
 export function startRollout(
@@ -94,7 +111,7 @@ export function resumeRollout(
 /** Gives a rollout up without blaming its version. */
 export function abortRollout(model: ModelRecord, { actor, at }: DecisionMoment): RolloutDecision {
   const rollout = requireActive(model);
-  const text = `aborted by ${actor}: version ${rollout.from} is stable, version ${rollout.to} may be rolled out again`;
+  const text = `aborted by ${actor}: version ${rollout.from} is stable${loadedAnew(rollout)}, version ${rollout.to} may be rolled out again`;
   return takeStep(
     model,
     rollout,
@@ -145,7 +162,7 @@ export function rollBack(
   const cause = { kind: RollbackCause.Admin, text: `ordered by ${actor}` };
   const record: RolloutRecord =
     rollout !== undefined && rollout.to === bad
-      ? { ...rollout, from: back }
+      ? withoutGapTo(rollout, back)
       : {
           number: (rollout?.number ?? 0) + 1,
           from: back,
@@ -160,6 +177,12 @@ export function rollBack(
           story: [],
         };
   return takeBack(model, record, undefined, cause, at);
+}
+
+/** The record on the way back; of a gap only where it leads to the version that gave its place. */
+function withoutGapTo(rollout: RolloutRecord, back: number): RolloutRecord {
+  const { gap, ...rest } = rollout;
+  return { ...rest, ...(gap === true && isActiveRollout(rollout) ? { gap } : {}), from: back };
 }
 
 /** Of a version that came live without a rollout. */

@@ -24,10 +24,32 @@ export interface RolloutRole {
   readonly maxUnavailable: number;
 }
 
+/** Whether a rollout is under way whose two versions do not fit together: then only the new one is wanted. */
+export function isInGap({ rollout }: ModelRecord): boolean {
+  return isActiveRollout(rollout) && rollout.gap === true;
+}
+
 /** Versions that a rollout wants beside those that labels name. */
 export function rolloutVersions({ rollout }: ModelRecord): number[] {
   if (!isActiveRollout(rollout)) return [];
+  if (rollout.gap === true) return [rollout.to];
   return rollout.from === undefined ? [rollout.to] : [rollout.from, rollout.to];
+}
+
+/** The version whose place another one takes, so that nobody wants it although labels may name it still. */
+export function givenUpVersion(model: ModelRecord): number | undefined {
+  return isInGap(model) ? model.rollout?.from : undefined;
+}
+
+/**
+ * Whether requests wait for a version without a place until the other one of its rollout has gone: the new one in a gap, the
+ * old one on the way back.
+ */
+export function waitsForPlace({ labels, rollout }: ModelRecord, version: number): boolean {
+  if (rollout === undefined) return false;
+  if (isActiveRollout(rollout)) return rollout.gap === true && version === rollout.to;
+  const isBack = rollout.phase === RolloutPhase.RolledBack || rollout.gap === true;
+  return isBack && version === rollout.from && labels.stable === version;
 }
 
 /** The part of a version; `undefined` where a rollout changes nothing for it. */
@@ -40,7 +62,9 @@ export function rolloutRole(model: ModelRecord, version: number): RolloutRole | 
   const baking = rollout.phase === RolloutPhase.Baking;
   if (version === to) {
     const standby = from === undefined ? undefined : model.versions[String(from)];
-    const probation = standby === undefined ? undefined : { standby, maxCrashes: settings.maxCrashes };
+    const alone = rollout.gap === true ? { alone: true } : {};
+    const probation =
+      standby === undefined ? undefined : { standby, ...alone, maxCrashes: settings.maxCrashes };
     return { part: baking ? 'baking' : 'candidate', beside: from, probation, waveSize, maxUnavailable };
   }
   if (version !== from || !baking) return undefined;

@@ -18,7 +18,7 @@ import {
   type RolloutRecord,
   RolloutStrategy,
 } from '@troupe/shared';
-import { countOf, type RolloutDecision, spanOf, takeStep } from './rollout-decision.js';
+import { countOf, loadedAnew, type RolloutDecision, spanOf, takeStep } from './rollout-decision.js';
 
 /** A host's word that the new version is no good there. */
 export interface WorkerVerdict {
@@ -119,7 +119,8 @@ function handOver(
   const { bakeMs } = rollout.settings;
   const baseline = view.evidence.stable;
   if (bakeMs === 0) {
-    const text = `${before}: all traffic goes to it, without a bake time; version ${rollout.from} retires`;
+    const after = rollout.gap === true ? 'has gone' : 'retires';
+    const text = `${before}: all traffic goes to it, without a bake time; version ${rollout.from} ${after}`;
     const fields = { phase: RolloutPhase.Promoted, stepIndex: 0, baseline };
     return takeStep(
       model,
@@ -128,14 +129,19 @@ function handOver(
       at,
     );
   }
-  const text = `${before}: all traffic goes to it; version ${rollout.from} stands by for ${spanOf(bakeMs)}`;
+  const standby =
+    rollout.gap === true
+      ? `it is watched for ${spanOf(bakeMs)}; version ${rollout.from} has gone, and nobody stands by`
+      : `version ${rollout.from} stands by for ${spanOf(bakeMs)}`;
+  const text = `${before}: all traffic goes to it; ${standby}`;
   const fields = { phase: RolloutPhase.Baking, stepIndex: 0, baseline };
   return takeStep(model, rollout, { kind: EventKind.RolloutStep, text, fields, stable: rollout.to }, at);
 }
 
 function promote(model: ModelRecord, rollout: RolloutRecord, at: string): RolloutDecision {
   const held = spanOf(rollout.settings.bakeMs);
-  const text = `nothing was found against version ${rollout.to} in ${held}: it is promoted; version ${rollout.from} retires`;
+  const after = rollout.gap === true ? '' : `; version ${rollout.from} retires`;
+  const text = `nothing was found against version ${rollout.to} in ${held}: it is promoted${after}`;
   const fields = { phase: RolloutPhase.Promoted };
   return takeStep(model, rollout, { kind: EventKind.RolloutPromoted, text, fields }, at);
 }
@@ -149,7 +155,7 @@ export function takeBack(
   at: string,
 ): RolloutDecision {
   const { from, to } = rollout;
-  const text = `version ${to} is taken back, ${describeVersion(from)} is stable: ${cause.text}`;
+  const text = `version ${to} is taken back, ${describeVersion(from)} is stable${loadedAnew(rollout)}: ${cause.text}`;
   return takeStep(
     model,
     rollout,

@@ -14,7 +14,7 @@ import { isOf, type ObservedHost, observeHosts } from '../control/observed-host.
 import { planPlacement, wantedVersions } from '../control/placement-plan.js';
 import { versionKey } from '../control/worker-key.js';
 
-/** What is missing, in plain words with figures; `undefined` where everything fits. Idle models give way. */
+/** What is missing beside the old version, in plain words with figures; `undefined` where everything fits. Idle models give way. */
 export function findMissingRoom(
   registry: RegistrySnapshot,
   leases: readonly HostLease[],
@@ -22,12 +22,49 @@ export function findMissingRoom(
   rollout: RolloutRecord,
 ): string | undefined {
   const hosts = observeHosts(leases, registry.hostSettings);
-  const { from, to } = rollout;
+  const { from } = rollout;
   const old = from === undefined ? undefined : { model: model.name, version: from };
   const present = hosts.flatMap(({ workers }) =>
     workers.filter((worker) => old !== undefined && isOf(worker, old) && worker.state !== 'draining'),
   );
   const needed = Math.min(model.replicas, present.length);
+  const { given, kept } = placesOf(registry, leases, model, rollout, needed);
+  if (given >= needed && kept >= needed) return undefined;
+  return (
+    describeTightDevice(hosts, model, rollout) ??
+    `${needed} slots are needed beside those of version ${from}, ${given} are free, of ${hosts.reduce((sum, host) => sum + host.slots, 0)} in all`
+  );
+}
+
+/** Why the new version has no room even where the old one has gone; `undefined` where a first worker of it has. */
+export function findMissingPlace(
+  registry: RegistrySnapshot,
+  leases: readonly HostLease[],
+  model: ModelRecord,
+  rollout: RolloutRecord,
+): string | undefined {
+  const without = leases.map((lease) => ({
+    ...lease,
+    report: {
+      ...lease.report,
+      workers: lease.report.workers.filter(
+        (worker) => worker.model !== model.name || worker.version !== rollout.from,
+      ),
+    },
+  }));
+  if (placesOf(registry, without, model, { ...rollout, gap: true }, 1).given > 0) return undefined;
+  const hosts = observeHosts(without, registry.hostSettings);
+  return describeTightDevice(hosts, model, rollout) ?? 'no host has a slot for it';
+}
+
+/** How many workers of the new version would have a place, and how many of the old one would keep theirs. */
+function placesOf(
+  registry: RegistrySnapshot,
+  leases: readonly HostLease[],
+  model: ModelRecord,
+  rollout: RolloutRecord,
+  needed: number,
+): { readonly given: number; readonly kept: number } {
   // All at once: what fits at once fits in waves.
   const settings = { ...rollout.settings, maxUnavailable: Math.max(1, needed) };
   const staged = { ...model, rollout: { ...rollout, phase: RolloutPhase.Staging, settings } };
@@ -43,15 +80,13 @@ export function findMissingRoom(
       residency: { nowMs: 0, idleMs: Infinity, usedAtMs: new Map(), askedAtMs: new Map() },
     },
   );
-  const placesOf = (version: number | undefined) =>
+  const placementOf = (version: number | undefined) =>
     version === undefined ? undefined : placements.get(versionKey({ model: model.name, version }));
-  const next = placesOf(to);
-  const given = (next?.targets.length ?? 0) + (next?.reserved ?? 0);
-  if (given >= needed && (placesOf(from)?.targets.length ?? 0) >= needed) return undefined;
-  return (
-    describeTightDevice(hosts, model, rollout) ??
-    `${needed} slots are needed beside those of version ${from}, ${given} are free, of ${hosts.reduce((sum, host) => sum + host.slots, 0)} in all`
-  );
+  const next = placementOf(rollout.to);
+  return {
+    given: (next?.targets.length ?? 0) + (next?.reserved ?? 0),
+    kept: placementOf(rollout.from)?.targets.length ?? 0,
+  };
 }
 
 /** The first device whose budget has no room for the new version beside what is there; those with the old one first. */

@@ -17,6 +17,8 @@ import type { BatchSettings, GoldenCase, ModelVersion, VersionLimits } from '../
 export interface Probation {
   /** The version that stands by: stable as the rollout began. */
   readonly standby: ModelVersion;
+  /** It has no worker anywhere, as both do not fit: nothing is repeated on it. It may still be loaded in this one's place. */
+  readonly alone?: boolean;
   /** Deaths of its runner that this worker bears; the next one condemns the version. */
   readonly maxCrashes: number;
 }

@@ -100,6 +100,11 @@ export interface RolloutRecord {
   /** Of the canary; 0 elsewhere. */
   readonly stepIndex: number;
   readonly paused: boolean;
+  /**
+   * The two versions do not fit together: the old one's workers go before those of the new one load, and requests wait in
+   * the new one's queue. Nobody stands by. Decided as it begins, by `allowGap`.
+   */
+  readonly gap?: boolean;
   readonly startedAt: string;
   readonly phaseAt: string;
   /** Who asked for it. */

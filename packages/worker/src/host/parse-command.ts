@@ -60,6 +60,7 @@ function parseProbation(value: unknown): Probation {
   const fields = parseObject(value, 'probation');
   return {
     standby: parseModelVersion(fields.standby),
+    ...(fields.alone === true ? { alone: true } : {}),
     maxCrashes: parseCount(fields.maxCrashes, 'maxCrashes', 0),
   };
 }

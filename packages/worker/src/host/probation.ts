@@ -23,9 +23,9 @@ export function isTooMany(probation: Probation, deaths: number): boolean {
   return deaths > probation.maxCrashes;
 }
 
-/** The version on which failed requests of this one are repeated: its standby, where that takes its requests. */
+/** The version on which failed requests of this one are repeated: its standby, where that serves and takes its requests. */
 export function repeatsOn(probation: Probation | undefined, version: ModelVersion): ModelVersion | undefined {
-  const standby = probation?.standby;
+  const standby = probation?.alone === true ? undefined : probation?.standby;
   return standby !== undefined && acceptsSignature(standby.signature, version.signature)
     ? standby
     : undefined;

@@ -39,13 +39,14 @@ export async function startRollout(
   version: number,
   options: StartOptions,
 ): Promise<void> {
-  const { strategy, steps, bakeMs, maxUnavailable, maxCrashes, allowSignatureChange } = options;
+  const { strategy, steps, bakeMs, maxUnavailable, maxCrashes, allowGap, allowSignatureChange } = options;
   const asked = {
     ...(strategy === undefined ? {} : { strategy }),
     ...(steps === undefined ? {} : { steps }),
     ...(bakeMs === undefined ? {} : { bakeMs }),
     ...(maxUnavailable === undefined ? {} : { maxUnavailable }),
     ...(maxCrashes === undefined ? {} : { maxCrashes }),
+    ...(allowGap === undefined ? {} : { allowGap }),
     ...(allowSignatureChange === undefined ? {} : { allowSignatureChange }),
   };
   await context.withClient(async (client) => {
@@ -157,17 +158,17 @@ function statusText(context: CommandContext, { model, rollout, stable, workers }
   return parts.join('');
 }
 
-function where({ paused, phase, settings, stepIndex }: NonNullable<RolloutStatus['rollout']>): string {
+function where({ gap, paused, phase, settings, stepIndex }: NonNullable<RolloutStatus['rollout']>): string {
   const hold = paused ? ' (paused)' : '';
   switch (phase) {
     case 'staging':
-      return `loads beside it${hold}`;
+      return gap === true ? `loads in its place, requests wait${hold}` : `loads beside it${hold}`;
     case 'canary': {
       const percent = settings.steps[stepIndex]?.percent ?? 0;
       return `has ${percent} % of the traffic, step ${stepIndex + 1} of ${settings.steps.length}${hold}`;
     }
     case 'baking':
-      return `has all traffic, the version before stands by${hold}`;
+      return `has all traffic, ${gap === true ? 'nobody stands by' : 'the version before stands by'}${hold}`;
     case 'promoted':
       return 'has ended well';
     case 'rolled_back':
