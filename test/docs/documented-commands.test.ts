@@ -96,6 +96,9 @@ describe('the documentation', function () {
       `exec '${process.execPath}' --import tsx '${fileURLToPath(new URL('nats-request.ts', import.meta.url))}' "$@"`,
     ];
     writeFileSync(join(commands, 'nats'), `${natsCommand.join('\n')}\n`, { mode: 0o755 });
+    // What npx would find, without the half second of npm's own; test/first-hour types the true one.
+    const npxCommand = ['#!/bin/sh', 'command=$1', 'shift', 'exec "./node_modules/.bin/$command" "$@"'];
+    writeFileSync(join(commands, 'npx'), `${npxCommand.join('\n')}\n`, { mode: 0o755 });
     const own = Object.entries(npmEnvironment()).filter(([name]) => !/^(TROUPE|NATS|REDIS)_/.test(name));
     environment = {
       ...Object.fromEntries(own),

@@ -19,8 +19,11 @@ describe('a watched folder', function () {
 
   before(async () => {
     folder = temporaryDirectory('models');
-    mkdirSync(join(folder, 'iris/1'), { recursive: true });
-    copyFileSync(irisPath(1), join(folder, 'iris/1/model.onnx'));
+    // A model for each way of a newer file: it would wait for the end of the rollout before it.
+    for (const model of ['iris', 'mended']) {
+      mkdirSync(join(folder, model, '1'), { recursive: true });
+      copyFileSync(irisPath(1), join(folder, model, '1/model.onnx'));
+    }
     mkdirSync(join(folder, 'empty'));
     cluster = await startCluster({ hosts: 0, env: { TROUPE_ROUTE_GRACE_MS: '500' } });
     await cluster.startHost({ devices: 'cpu:0', args: [`--watch=${folder}`] });
@@ -35,22 +38,25 @@ describe('a watched folder', function () {
     removeDirectory(folder);
   });
 
-  const answeringVersion = async () => {
+  const answeringVersion = async (model: string) => {
     try {
-      return (await client.infer('iris', { input: setosa })).version;
+      return (await client.infer(model, { input: setosa })).version;
     } catch {
       return undefined;
     }
   };
-  const untilLive = (version: number) =>
-    waitUntil(`version ${version} answers`, async () => (await answeringVersion()) === version, {
-      timeoutMs: 40_000,
-    });
+  const untilLive = (model: string, version: number) =>
+    waitUntil(
+      `version ${version} of ${model} answers`,
+      async () => (await answeringVersion(model)) === version,
+      { timeoutMs: 60_000 },
+    );
   const log = () => cluster.hosts[0]?.log() ?? '';
 
   it('serves what is in it at the start, and says what it leaves out', async () => {
-    await untilLive(1);
-    expect(log()).to.include('empty has no version folder');
+    await untilLive('iris', 1);
+    await untilLive('mended', 1);
+    await waitUntil('it has said so', () => log().includes('empty has no version folder'));
   });
 
   it('rolls a new version out, once it is written completely', async () => {
@@ -60,21 +66,18 @@ describe('a watched folder', function () {
     writeFileSync(path, half.subarray(0, 100));
     await new Promise((resolve) => setTimeout(resolve, 300));
     appendFileSync(path, half.subarray(100));
-    await untilLive(2);
+    await untilLive('iris', 2);
     expect(log()).to.not.include('refused, the old version stays live');
   });
 
   it('keeps the old version where the new file is broken, and takes the mended one', async () => {
-    mkdirSync(join(folder, 'iris/3'));
-    const path = join(folder, 'iris/3/model.onnx');
-    writeFileSync(path, readFileSync(irisPath(1)).subarray(0, 200));
-    await waitUntil('it is refused', () => log().includes('refused, the old version stays live'), {
-      timeoutMs: 20_000,
-    });
-    expect(await answeringVersion()).to.equal(2);
-    // The rollout of version 2 may still bake: a newer file waits for its end.
-    copyFileSync(irisPath(1), `${path}.part`);
+    mkdirSync(join(folder, 'mended/2'));
+    const path = join(folder, 'mended/2/model.onnx');
+    writeFileSync(path, readFileSync(irisPath(2)).subarray(0, 200));
+    await waitUntil('it is refused', () => log().includes('refused, the old version stays live'));
+    expect(await answeringVersion('mended')).to.equal(1);
+    copyFileSync(irisPath(2), `${path}.part`);
     renameSync(`${path}.part`, path);
-    await untilLive(1);
+    await untilLive('mended', 2);
   });
 });

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import {
   defaults,
   EnvName,
+  type EventKind,
   type HostCommand,
   type HostCommandReply,
   type HostReport,
@@ -164,6 +165,11 @@ export class HostHarness {
     return report?.workers.find((worker) => worker.version === version && worker.device === device);
   }
 
+  /** Events come by NATS, in their own time. */
+  async untilTold(kind: EventKind): Promise<void> {
+    await waitUntil(`${kind} is told`, () => this.events.some((event) => event.kind === kind));
+  }
+
   /** Assigns, activates and waits until it serves. */
   async serve(
     host: string,
@@ -184,14 +190,10 @@ export class HostHarness {
     });
     if (!assigned.ok) throw new Error(assigned.error.error);
     await this.command(host, { kind: 'activate', model, version: version.version, device });
-    return waitUntil(
-      `${model} ${version.version} serves`,
-      async () => {
-        const worker = await this.worker(host, version.version, device);
-        return worker?.state === 'serving' && worker.natsConnected ? worker : undefined;
-      },
-      { timeoutMs: 20_000 },
-    );
+    return waitUntil(`${model} ${version.version} serves`, async () => {
+      const worker = await this.worker(host, version.version, device);
+      return worker?.state === 'serving' && worker.natsConnected ? worker : undefined;
+    });
   }
 
   /** Sends one row of float32 as JSON and resolves with the parsed answer. */
@@ -208,7 +210,7 @@ export class HostHarness {
       model,
       version,
       requestId: randomUUID(),
-      deadlineMs: options.deadlineMs ?? 20_000,
+      deadlineMs: options.deadlineMs ?? 60_000,
       message: { payload: new TextEncoder().encode(JSON.stringify(body)), jsonLength: undefined },
     });
     return JSON.parse(new TextDecoder().decode(answer?.payload)) as never;

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createLog, type ModelVersion, TroupeError } from '@troupe/shared';
 import { expect } from 'chai';
@@ -143,14 +144,11 @@ describe('snapshot store', () => {
 
   it('a process killed at any write, before, amid or after it, leaves one whole snapshot', async function () {
     this.timeout(120_000);
-    const script = new URL('cut-store.ts', import.meta.url).pathname;
+    const script = fileURLToPath(new URL('cut-store.mjs', import.meta.url));
     const runTo = (folder: string, cut: number, when: string) =>
       promisify(execFile)(
         process.execPath,
-        [
-          ...['--import', 'tsx', '--conditions=@troupe/source', script, folder, String(cut), when],
-          ...[JSON.stringify(second), contents.get(second.digest) ?? ''],
-        ],
+        [...[script, folder, String(cut), when, JSON.stringify(second), contents.get(second.digest) ?? '']],
         { timeout: 30_000 },
       );
     await (await open()).recordStable('iris', first);

@@ -1,26 +1,26 @@
 /**
  * A process that records a stable version and is ended by SIGKILL at its n-th write: the other half of
  * `snapshot-store.test.ts`. Arguments: folder, number of the write, `before` it, `half` through it or `after`
- * it. Prints the names of the writes where it came to the end.
+ * it. Prints the names of the writes where it came to the end. Runs the built store: it is started dozens of times.
  */
 import { writeFileSync } from 'node:fs';
-import { createLog, type ModelVersion } from '@troupe/shared';
-import { createSnapshotStore } from '../../src/host/snapshot-store.js';
-import { realStoreFiles, type StoreFiles } from '../../src/host/store-files.js';
+import { createLog } from '@troupe/shared';
+import { createSnapshotStore } from '../../dist/host/snapshot-store.js';
+import { realStoreFiles } from '../../dist/host/store-files.js';
 
 const [dir = '', cutText = '0', when = 'before', versionText = '{}', artifact = ''] = process.argv.slice(2);
 const cut = Number(cutText);
-const names: string[] = [];
+const names = [];
 
-function die(): Promise<never> {
+function die() {
   process.kill(process.pid, 'SIGKILL');
   return new Promise(() => undefined);
 }
 
-const files = { ...realStoreFiles } as Record<string, unknown>;
-for (const name of ['makeDir', 'writeSynced', 'sync', 'rename', 'link', 'remove', 'touch'] as const) {
-  const real = realStoreFiles[name] as (...args: string[]) => Promise<void>;
-  files[name] = async (...args: string[]) => {
+const files = { ...realStoreFiles };
+for (const name of ['makeDir', 'writeSynced', 'sync', 'rename', 'link', 'remove', 'touch']) {
+  const real = realStoreFiles[name];
+  files[name] = async (...args) => {
     names.push(name);
     if (names.length === cut && when === 'before') await die();
     if (names.length === cut && when === 'half' && name === 'writeSynced') {
@@ -35,7 +35,7 @@ for (const name of ['makeDir', 'writeSynced', 'sync', 'rename', 'link', 'remove'
 const store = createSnapshotStore({
   dir,
   log: createLog('cut', 'silent'),
-  files: files as unknown as StoreFiles,
+  files,
   fetchTo: async (_digest, path) => {
     names.push('fetch');
     writeFileSync(path, when === 'half' && names.length === cut ? artifact.slice(0, 3) : artifact);
@@ -43,5 +43,5 @@ const store = createSnapshotStore({
   },
 });
 await store.open();
-await store.recordStable('iris', JSON.parse(versionText) as ModelVersion);
+await store.recordStable('iris', JSON.parse(versionText));
 process.stdout.write(JSON.stringify(names));
