@@ -6,6 +6,7 @@
 import type { ErrorReason } from '../errors/error-catalogue.js';
 import { viewAs } from './datatype.js';
 import { fromHalfArray } from './half.js';
+import { joinSingles } from './single-text.js';
 import type { Tensor } from './tensor.js';
 import { refuseTensor, type TensorPlace } from './tensor-place.js';
 import { isWellFormed } from './utf8-text.js';
@@ -29,7 +30,6 @@ export function encodeJsonElements(
   if (datatype !== 'FP16' && datatype !== 'FP32' && datatype !== 'FP64')
     return `[${viewAs(datatype, data).join(',')}]`;
   const values = datatype === 'FP16' ? fromHalfArray(viewAs('FP16', data)) : viewAs(datatype, data);
-  const numbers: number[] = [];
   let negativeZero = false;
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index] as number;
@@ -38,29 +38,10 @@ export function encodeJsonElements(
       refuseTensor(place, notJson, `element ${index} is ${value}, which JSON cannot carry; ${remedy}`);
     }
     if (value === 0 && 1 / value < 0) negativeZero = true;
-    numbers.push(datatype === 'FP32' ? shortestSingle(value) : value);
   }
+  if (datatype === 'FP32') return `[${joinSingles(values)}]`;
+  const numbers = Array.from(values);
   // `stringify` takes half the time of `join`, but knows no negative zero.
   if (!negativeZero) return JSON.stringify(numbers);
   return `[${numbers.map((value) => (Object.is(value, -0) ? '-0' : String(value))).join(',')}]`;
-}
-
-/** Powers of ten that turn 8 significant digits of a number between 1e-9 and 1e9 into an integer. */
-const powersOfTen = Float64Array.from({ length: 18 }, (_, exponent) => Number(`1e${exponent}`));
-
-/**
- * A number of at most 9 digits that is the same float32, where one is found quickly; else the number itself.
- * Measured on 150,000 random floats: no slower than writing all 17 digits of the double, and 42 % shorter.
- */
-function shortestSingle(value: number): number {
-  const magnitude = Math.abs(value);
-  if (!(magnitude >= 1e-9 && magnitude < 1e9)) return value;
-  const decimals = 7 - Math.floor(Math.log10(magnitude));
-  for (let more = 0; more <= 1; more += 1) {
-    const scale = powersOfTen[decimals + more];
-    if (scale === undefined) continue;
-    const rounded = Math.round(value * scale) / scale;
-    if (Math.fround(rounded) === value) return rounded;
-  }
-  return value;
 }
