@@ -1,7 +1,7 @@
 /**
  * Float32 elements as JSON text, many at a time: most of them are integers of at most 9 digits over a power of ten, whose
- * digits are written straight into memory. Measured on 262,144 of them: a sixth of the time that rounding each and
- * `JSON.stringify` take. Called by the JSON form of tensors; the numbers must be finite.
+ * digits are written straight into memory. Measured on 262,144 of them: a third of the time that rounding each
+ * and `JSON.stringify` take. Called by the JSON form of tensors; the numbers must be finite.
  */
 
 /** Numbers of digits that are tried: 6 are those of any decimal that a float32 can carry, 9 those of any float32. */
@@ -99,7 +99,7 @@ function writeDecimal(bytes: Buffer, start: number, digits: number, places: numb
   let at = writeInteger(bytes, start, whole);
   bytes[at] = point;
   at += 1;
-  let fraction = digits - whole * scale;
+  let fraction = (digits - whole * scale) | 0;
   let length = places;
   while (length > 1 && fraction % 10 === 0) {
     fraction /= 10;
@@ -108,11 +108,11 @@ function writeDecimal(bytes: Buffer, start: number, digits: number, places: numb
   return writeDigits(bytes, at, fraction, length);
 }
 
-/** A whole number below 2^53 in so many digits. */
+/** A whole number below 2^31 in so many digits. */
 function writeDigits(bytes: Buffer, start: number, value: number, length: number): number {
-  let left = value;
+  let left = value | 0;
   for (let at = start + length - 1; at >= start; at -= 1) {
-    const tens = Math.floor(left / 10);
+    const tens = (left / 10) | 0;
     bytes[at] = zero + left - tens * 10;
     left = tens;
   }
