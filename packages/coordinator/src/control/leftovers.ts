@@ -60,6 +60,7 @@ export async function clearLeftovers(
     limits,
     freeSlots: () => clearAtOnce - handing.size,
     onMessage: (message) => {
+      if (!goesOn()) return puller.giveBack(message);
       const isLate = message.budgetMs < 1;
       // No other version may answer who named this one; and what was handed over once is not handed on.
       const isBound = message.pinned || message.askedVersion !== undefined;
