@@ -4,10 +4,12 @@ export {
   type ErrorReason,
   type EventKind,
   type Finding,
+  type ModelSummary,
   type Residency,
   type RolloutRecord,
   TroupeError,
   type TroupeEvent,
+  type VersionSummary,
 } from '@troupe/shared';
 export type { DeadLetter } from '@troupe/shared/nats';
 export type { TroupeClient } from './sdk/client.js';
@@ -15,8 +17,6 @@ export type {
   DeadLetterRef,
   HostSummary,
   ModelDetails,
-  ModelSummary,
-  VersionSummary,
   WorkerSummary,
 } from './sdk/cluster-answers.js';
 export { connect } from './sdk/connect.js';

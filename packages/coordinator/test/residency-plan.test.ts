@@ -302,6 +302,30 @@ describe('room for a rollout', () => {
     expect(there.sort()).to.deep.equal(['ash 1 serving', 'ash 2 serving']);
   });
 
+  it('is given back to the standby while requests wait for it, and else to whoever asks', () => {
+    const cluster = new SimulatedCluster({
+      h1: { devices: ['cpu:0'], budgetBytes: Math.floor(2 * each) },
+    });
+    cluster.residency = viewOf(10, {}, { ash: 1 });
+    cluster.settle(registrySnapshot([ash]));
+    const baking = { ...ash, labels: { stable: 2 }, rollout: { ...rollout, phase: 'baking' as const } };
+    const registry = registrySnapshot([baking, modelRecord('elm', { replicas: 1, residency: 'on_demand' })]);
+    const there = () =>
+      cluster
+        .workers()
+        .map(({ model, version }) => `${model} ${version}`)
+        .sort();
+    cluster.residency = viewOf(20, {});
+    cluster.settle(registry);
+    expect(there()).to.deep.equal(['ash 1', 'ash 2']);
+    cluster.residency = viewOf(30, {}, { elm: 30 });
+    cluster.settle(registry);
+    expect(there()).to.deep.equal(['ash 2', 'elm 1']);
+    cluster.residency = viewOf(40, { elm: 30 }, { ash: 40 });
+    cluster.settle(registry);
+    expect(there()).to.deep.equal(['ash 1', 'ash 2']);
+  });
+
   it('is missing where old and new do not fit together, and it says what is needed, free, and the budget', () => {
     expect(missingWith(1.5, [])).to.match(
       /^on h1 cpu:0 \d+ MiB are needed, \d+ MiB are free, of a budget of \d+ MiB$/,

@@ -137,6 +137,7 @@ export type {
   VersionLimits,
 } from './registry/model-record.js';
 export { Residency } from './registry/model-record.js';
+export type { ModelSummary, VersionSummary } from './registry/model-summary.js';
 export type {
   AuditEntry,
   ModelSettings,

@@ -6,6 +6,7 @@ import { setMaxListeners } from 'node:events';
 import {
   asTroupeError,
   type GoldenCase,
+  type ModelSummary,
   parseHostName,
   parseLabel,
   parseModelName,
@@ -28,7 +29,6 @@ import {
   type DeadLetterRef,
   type HostSummary,
   type ModelDetails,
-  type ModelSummary,
   parseDeadLetterRef,
   parseDeadLetters,
   parseHosts,

@@ -2,40 +2,13 @@
 import {
   type HostReport,
   type ModelRecord,
+  type ModelSummary,
   type ModelVersion,
-  type Residency,
   TroupeError,
+  type VersionSummary,
   type WorkerReport,
 } from '@troupe/shared';
 import type { DeadLetter } from '@troupe/shared/nats';
-
-/** A version in the list of models. */
-export interface VersionSummary {
-  readonly version: number;
-  /** As in the routing table; `registered` where no route leads to it. */
-  readonly state: string;
-  /** Workers that serve it now, and that are wanted. */
-  readonly serving: number;
-  readonly wanted: number;
-  readonly batchable: boolean;
-  /** SHA-256 of the artifact. */
-  readonly digest: string;
-  readonly sizeBytes: number;
-  /** Why it is not served as wanted. */
-  readonly reason?: string;
-}
-
-/** A model in the list of models. */
-export interface ModelSummary {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, number>>;
-  readonly replicas: number;
-  /** When it is in memory; absent where an older cluster answers. */
-  readonly residency?: Residency;
-  /** Of a model on demand: how long it stays without a request, where it says so itself. */
-  readonly idleMs?: number;
-  readonly versions: readonly VersionSummary[];
-}
 
 /** A model with all that the registry holds of its versions: signature, batching, limits, golden cases. */
 export interface ModelDetails extends Omit<ModelSummary, 'versions'>, Partial<Pick<ModelRecord, 'revision'>> {

@@ -46,7 +46,12 @@ export function standingOf(ref: VersionRef, hosts: readonly ObservedHost[], fact
   const onDemand = residency === Residency.OnDemand || residency === Residency.Prefetched;
   if (view === undefined || residency === Residency.Pinned) return { kind: 'firm' };
   if (!onDemand && !budgeted) return { kind: 'firm' };
-  if (part === 'standby') return { kind: 'spare', order: 1 };
+  const key = versionKey(ref);
+  if (part === 'standby') {
+    // It goes first, unless requests wait for it: what fails on its successor is repeated on it.
+    const sinceMs = view.askedAtMs.get(key);
+    return sinceMs === undefined ? { kind: 'spare', order: 1 } : { kind: 'asked', order: sinceMs };
+  }
   const isLoaded = hosts.some(({ workers }) =>
     workers.some((worker) => isOf(worker, ref) && worker.state !== 'draining'),
   );
@@ -56,7 +61,6 @@ export function standingOf(ref: VersionRef, hosts: readonly ObservedHost[], fact
   }
   // Nobody asks for a candidate by name, and the requests that it is to get must find it loaded.
   if (part !== undefined) return { kind: 'asked', order: -Number.MAX_VALUE };
-  const key = versionKey(ref);
   const askedAtMs = view.askedAtMs.get(key) ?? (succeeds(ref, hosts, facts) ? view.nowMs : undefined);
   if (askedAtMs !== undefined) return { kind: 'asked', order: askedAtMs };
   if (!isLoaded) {

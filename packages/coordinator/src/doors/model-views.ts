@@ -1,28 +1,13 @@
 /** How models look from outside: the registry's word beside the routing table's. Pure; used by the admin API. */
-import { type ModelRecord, type ModelVersion, Residency, type RoutingEntry } from '@troupe/shared';
-
-/** A version in the list of models. */
-export interface VersionSummary {
-  readonly version: number;
-  /** As in the routing table; `registered` where no route leads to it. */
-  readonly state: 'ready' | 'loading' | 'cold' | 'unplaced' | 'failed' | 'registered';
-  readonly serving: number;
-  readonly wanted: number;
-  readonly batchable: boolean;
-  readonly digest: string;
-  readonly sizeBytes: number;
-  readonly reason?: string;
-}
-
-/** A model in the list of models. */
-export interface ModelSummary {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, number>>;
-  readonly replicas: number;
-  readonly residency: Residency;
-  readonly idleMs?: number;
-  readonly versions: readonly VersionSummary[];
-}
+import {
+  type ModelRecord,
+  type ModelSummary,
+  type ModelVersion,
+  Residency,
+  type RoutingEntry,
+  type VersionSummary,
+} from '@troupe/shared';
+import { givenUpVersion } from '../rollout/rollout-roles.js';
 
 export function summarizeModel(model: ModelRecord, route: RoutingEntry | undefined): ModelSummary {
   const versions = sortedVersions(model).map((version) => summarizeVersion(model, version, route));
@@ -62,12 +47,14 @@ function summarizeVersion(
   route: RoutingEntry | undefined,
 ): VersionSummary {
   const routed = route?.versions[String(version.version)];
-  const labelled = Object.values(model.labels).includes(version.version);
+  const isGivenUp = version.version === givenUpVersion(model);
+  const labelled = Object.values(model.labels).includes(version.version) && !isGivenUp;
   // A label that was set a moment ago: the leader has not published its route yet.
   const unrouted = labelled
     ? ({ state: 'loading', wanted: model.replicas } as const)
     : ({ state: 'registered', wanted: 0 } as const);
-  const reason = routed?.reason ?? version.condemned?.cause;
+  const gone = isGivenUp ? `version ${model.rollout?.to} takes its place` : undefined;
+  const reason = routed?.reason ?? version.condemned?.cause ?? gone;
   return {
     version: version.version,
     state: routed?.state ?? unrouted.state,

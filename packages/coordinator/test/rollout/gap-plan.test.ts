@@ -122,6 +122,17 @@ for (const [ground, start] of Object.entries(grounds)) {
       expectWayBack();
     });
 
+    it('an admin takes it back long after it was promoted: the old one is loaded in its place', () => {
+      cluster.retired.add('ash/1');
+      turns(6);
+      model = { ...model, rollout: { ...model.rollout, phase: 'promoted' } } as ModelRecord;
+      turns(3);
+      expect(workers()).to.deep.equal(['2 serving']);
+      apply(rollBack(model, undefined, moment).change);
+      expect(model.rollout).to.not.have.property('gap');
+      expectWayBack();
+    });
+
     for (const [when, count] of [
       ['before the old one has gone', 0],
       ['while it loads', 3],

@@ -1,8 +1,8 @@
 /** `troupe models push|list|show|label|delete|retry`. */
 import { basename } from 'node:path';
-import { EventKind, parseModelName } from '@troupe/shared';
+import { EventKind, type ModelSummary, parseModelName } from '@troupe/shared';
 import type { TroupeClient } from '../../sdk/client.js';
-import type { ModelDetails, ModelSummary } from '../../sdk/cluster-answers.js';
+import type { ModelDetails } from '../../sdk/cluster-answers.js';
 import type { RegisteredModel, RegisterProgress } from '../../sdk/register-model.js';
 import type { CommandContext } from '../command-context.js';
 import { exampleRequest } from '../example-request.js';
