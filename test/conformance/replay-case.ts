@@ -1,4 +1,4 @@
-/** Replays one case: registers its model, sends every set in every form, once alone and sixteen at once, deletes it. */
+/** Replays one case: registers its model, sends every set in every form, once alone and many at once, deletes it. */
 import type { TroupeClient } from '@troupe/client';
 import type { Tensor } from '@troupe/shared';
 import { type CaseFolder, type LoadedSet, loadSet, type PositiveCase, readModel } from './case-folder.js';
@@ -7,7 +7,6 @@ import { type Doors, type Form, forms, type GivenBody } from './doors.js';
 import { rowVariants, type Variant } from './row-variants.js';
 import type { Tally } from './tally.js';
 
-const copiesInFlight = 16;
 /** What batching may change where the set itself is compared within a tolerance; the trial's own bound is no wider. */
 const batchTolerance = { absolute: 1e-5, relative: 1e-3 };
 
@@ -16,6 +15,8 @@ export interface ReplayContext {
   readonly client: TroupeClient;
   readonly doors: Doors;
   readonly tally: Tally;
+  /** Requests with each set that are in flight together. */
+  readonly copies: number;
   /** Lets few models be tried and loaded at a time. */
   readonly whileLoading: <T>(load: () => Promise<T>) => Promise<T>;
 }
@@ -55,8 +56,11 @@ async function replaySet(
 ): Promise<void> {
   const { tally } = context;
   tally.sets += 1;
-  const variants = merges ? rowVariants(set, copiesInFlight) : undefined;
-  const flight = variants === undefined ? copies(set) : await answeredAlone(context, positive, set, variants);
+  const variants = merges ? rowVariants(set, context.copies) : undefined;
+  const flight =
+    variants === undefined
+      ? copiesOf(set, context.copies)
+      : await answeredAlone(context, positive, set, variants);
   if (variants !== undefined) tally.variedSets += 1;
   for (const form of forms) {
     // Sets without a JSON body have values that JSON cannot carry, or are long; the binary form carries all.
@@ -69,8 +73,8 @@ async function replaySet(
   }
 }
 
-function copies(set: LoadedSet): Variant[] {
-  return Array.from({ length: copiesInFlight }, () => ({ inputs: set.inputs, expected: set.expected }));
+function copiesOf(set: LoadedSet, count: number): Variant[] {
+  return Array.from({ length: count }, () => ({ inputs: set.inputs, expected: set.expected }));
 }
 
 /** Variants whose outputs only the model knows, with what it answers to each alone; without those it refuses. */
@@ -139,7 +143,7 @@ async function replayForm(
     ),
   );
   together.forEach((fault, index) => {
-    if (fault !== undefined) faults.push(`${copiesInFlight} in flight, number ${index}: ${fault}`);
+    if (fault !== undefined) faults.push(`${flight.length} in flight, number ${index}: ${fault}`);
   });
   return faults;
 }

@@ -14,6 +14,8 @@ import { createTally, type Tally } from './tally.js';
 export interface ConformanceOptions {
   /** Models that are registered at the same time. */
   readonly wave: number;
+  /** Requests with each set that are in flight together; default 16. */
+  readonly copies?: number;
   readonly signal?: AbortSignal;
   /** Told after each model, with what is done so far. */
   readonly onProgress?: (text: string) => void;
@@ -37,7 +39,7 @@ export function slotsFor(wave: number): number {
 export async function runConformance(
   cluster: TestCluster,
   folder: CaseFolder,
-  { wave, signal, onProgress = () => undefined }: ConformanceOptions,
+  { wave, copies = 16, signal, onProgress = () => undefined }: ConformanceOptions,
 ): Promise<Tally> {
   const tally = createTally();
   const client = await cluster.connect();
@@ -73,7 +75,7 @@ export async function runConformance(
   };
 
   await each('models', folder.cases, wave, (positive) =>
-    replayCase({ folder, client, doors, tally, whileLoading }, positive),
+    replayCase({ folder, client, doors, tally, whileLoading, copies }, positive),
   );
   if (folder.negative.length > 0 || folder.hazards.length > 0) {
     const resident = await startResident(cluster, client);

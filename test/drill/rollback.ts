@@ -17,17 +17,24 @@ interface Size {
   readonly rollbacks: number;
   readonly coldRollbacks: number;
   readonly capacityMs: number;
+  /** Requests a second, at most: half of what the cluster could a moment ago may be more than it can now. */
+  readonly rateLimit: number;
 }
 
-const full: Size = { rollbacks: 300, coldRollbacks: 5, capacityMs: 4_000 };
-const short: Size = { rollbacks: 4, coldRollbacks: 1, capacityMs: 600 };
+const full: Size = {
+  rollbacks: 300,
+  coldRollbacks: 5,
+  capacityMs: 4_000,
+  rateLimit: Number.POSITIVE_INFINITY,
+};
+const short: Size = { rollbacks: 4, coldRollbacks: 1, capacityMs: 400, rateLimit: 200 };
 
 /** Longer than any rollback takes. */
 const bakeMs = 60_000;
 const flipBoundMs = 5;
 /** How long a flip may take before the drill gives up on it, in milliseconds. */
 const flipLimitMs = 30_000;
-/** The same after an order, where there may be none. */
+/** The same after an order, or once all is over, where there may be none. */
 const quietMs = 1_000;
 /** Of load on the new version before it is taken back. */
 const servingMs = 100;
@@ -87,7 +94,7 @@ async function run(
   const faults: string[] = [];
   await load.measureCapacity(64, size.capacityMs / 2);
   const capacity = await load.measureCapacity(64, size.capacityMs);
-  const rate = Math.floor(capacity / 2);
+  const rate = Math.min(Math.floor(capacity / 2), size.rateLimit);
   await load.pace(rate);
   const byHost: number[] = [];
   const byLeader: number[] = [];
@@ -172,12 +179,14 @@ async function takeBack(
     );
   }
   let flip: Flip | undefined;
+  // A snapshot is loaded first, and stable's own runner as well: whatever was to be answered has been by then.
+  if (cause === 'cold') await onlyWorkerLeft(client, signal);
   try {
-    const timeoutMs = cause === 'admin' ? quietMs : flipLimitMs;
+    const timeoutMs = cause === 'crash' ? flipLimitMs : quietMs;
     flip = await waitUntil('the standby has answered', () => flips[seen], { timeoutMs });
   } catch {
-    // After an order the routes may have moved before anything was left for the standby to answer.
-    if (cause !== 'admin') faults.push(`no flip was told of after a rollback by ${cause}`);
+    // The routes may have moved before anything was left for the standby to answer.
+    if (cause === 'crash') faults.push(`no flip was told of after a rollback by ${cause}`);
   }
   await onlyWorkerLeft(client, signal);
   return { flip, askedMs };

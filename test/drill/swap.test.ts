@@ -42,7 +42,7 @@ describe('a drill', function () {
     const { faults, figures } = await run(rollbackDrill);
     expect(figures).to.include({ failed: 0, wrong: 0, lost: 0 });
     expect(figures.by_crash).to.include({ times: 2 });
-    expect(figures.cold_ms).to.have.length(1);
+    expect(figures.cold_ms, 'none where nothing was left to answer').to.have.length.at.most(1);
     expect(faults.filter((fault) => !fault.startsWith('p99 '))).to.deep.equal([]);
   });
 });

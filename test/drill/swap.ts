@@ -22,10 +22,28 @@ interface Size {
   /** Swaps of one block; the ratio of p99 is the median over the blocks. */
   readonly block: number;
   readonly restMs: number;
+  /** Requests a second, at most: half of what the cluster could a moment ago may be more than it can now. */
+  readonly rateLimit: number;
 }
 
-const full: Size = { swaps: 100, bad: 20, settleSwaps: 10, capacityMs: 4_000, block: 20, restMs: 10_000 };
-const short: Size = { swaps: 3, bad: 4, settleSwaps: 1, capacityMs: 800, block: 3, restMs: 1_000 };
+const full: Size = {
+  swaps: 100,
+  bad: 20,
+  settleSwaps: 10,
+  capacityMs: 4_000,
+  block: 20,
+  restMs: 10_000,
+  rateLimit: Number.POSITIVE_INFINITY,
+};
+const short: Size = {
+  swaps: 3,
+  bad: 4,
+  settleSwaps: 1,
+  capacityMs: 400,
+  block: 3,
+  restMs: 500,
+  rateLimit: 200,
+};
 
 /** Long enough for p99 to be seen from the leases, short enough for a hundred swaps. */
 const bakeMs = 400;
@@ -79,7 +97,7 @@ async function run(
     await load.measureCapacity(64, size.capacityMs / 2);
     return load.measureCapacity(64, size.capacityMs);
   });
-  const rate = Math.floor(capacity / 2);
+  const rate = Math.min(Math.floor(capacity / 2), size.rateLimit);
   await load.pace(rate);
 
   const spans: Span[] = [];

@@ -12,7 +12,8 @@ import { printLogsOnFailure, startCluster, type TestCluster } from '../harness/c
 import { removeDirectory, temporaryDirectory } from '../harness/server-process.js';
 
 const folderPath = join(repositoryRoot, '../shared/cases');
-const wave = 8;
+/** Of sixteen copies in flight at once, four are enough to notice when the command breaks. */
+const plan = { wave: 8, copies: 4 };
 
 /** One for each family of datatypes, and what is special: several rows, an answer of 1.8 MB, no inputs, NaN. */
 const smokeCases = [
@@ -44,7 +45,7 @@ describe('the conformance run', function () {
       console.warn(`SKIPPED: there are no cases at ${folderPath}, so conformance is not tested`);
       this.skip();
     }
-    cluster = await startCluster({ slots: slotsFor(wave), env: conformanceEnvironment });
+    cluster = await startCluster({ slots: slotsFor(plan.wave), env: conformanceEnvironment });
   });
   after(() => cluster?.stop());
   afterEach(printLogsOnFailure(() => cluster));
@@ -56,7 +57,7 @@ describe('the conformance run', function () {
       cases: all.cases.filter(({ id }) => smokeCases.includes(id)),
       negative: all.negative.filter(({ id }) => smokeNegatives.includes(id)),
     };
-    const tally = await runConformance(cluster, folder, { wave });
+    const tally = await runConformance(cluster, folder, plan);
     expect(tally.faults).to.deep.equal([]);
     expect(tally.models).to.equal(smokeCases.length);
     const sets = folder.cases.reduce((sum, { sets: { length } }) => sum + length, 0);
@@ -86,7 +87,7 @@ describe('the conformance run', function () {
         negative: [{ id: 'serves', path: types.path, class: 'a lie', expect: 'it must not load' }],
       };
       writeFileSync(join(copy, 'manifest.json'), JSON.stringify(manifest));
-      const tally = await runConformance(cluster, readCaseFolder(copy), { wave });
+      const tally = await runConformance(cluster, readCaseFolder(copy), plan);
       for (const form of ['sdk', 'json', 'binary'] as const) {
         expect(tally.forms[form], form).to.deep.equal({ passed: 2, failed: 1 });
         expect(tally.faults.join('\n')).to.match(
