@@ -120,19 +120,21 @@ export function createCluster(context) {
    * A server of our own. Between the choice of a port and its use, somebody else may take it: then the next one.
    * @param {'NATS' | 'Redis'} name
    * @param {{ flag: string, usual: number, fixed: number | undefined, avoid: number[],
-   *   prepare: (port: number) => Pick<import('./supervisor.mjs').ProcessPlan, 'command' | 'args' | 'probe'> }} wish
+   *   prepare: (port: number) => Pick<import('./supervisor.mjs').ProcessPlan, 'command' | 'args' | 'probe'> &
+   *     { env?: NodeJS.ProcessEnv } }} wish
    */
   async function startServer(name, { flag, usual, fixed, avoid, prepare }) {
     for (let attempt = 1; ; attempt += 1) {
       const port = await pickPort({ name, flag, usual, fixed, avoid });
       try {
+        const { env: ownEnv = {}, ...plan } = prepare(port);
         await startOne({
           name,
           stage: stages[name],
           graceMs: 10_000,
           readyMs: 60_000, // it may have much to read back
-          env: childEnv({ LC_ALL: 'C' }),
-          ...prepare(port),
+          env: childEnv({ LC_ALL: 'C', ...ownEnv }),
+          ...plan,
         });
         return port;
       } catch (error) {
@@ -159,7 +161,7 @@ export function createCluster(context) {
           fixed: options.natsPort,
           avoid: options.redisPort === undefined ? [] : [options.redisPort],
           prepare: (port) =>
-            prepareNats({ server: natsServer, port, dataFolder: join(dataFolder, 'nats'), runId }),
+            prepareNats({ server: natsServer, port, dataFolder: join(dataFolder, 'nats'), runId, env }),
         });
         nats = `nats://127.0.0.1:${port}`;
       }

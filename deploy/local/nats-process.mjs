@@ -1,9 +1,10 @@
 /**
- * Owns how the cluster's own NATS runs: its configuration file, and how to tell that it is up and ours. Called by
- * cluster.mjs.
+ * Owns how the cluster's own NATS runs: its configuration file, its environment, and how to tell that it is up and ours.
+ * Called by cluster.mjs.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { isAtLeast } from './servers.mjs';
 
@@ -30,10 +31,31 @@ ${sync}  # What streams may reserve in sum, not what they use: every model's str
 }
 
 /**
- * Writes the configuration and says how to run it.
- * @param {{ server: import('./servers.mjs').Server, port: number, dataFolder: string, runId: string }} settings
+ * What of its environment makes nats-server faster, where nobody has set it. Each message passes through memory that Go
+ * collects: at five times what is in use instead of twice, it collects a quarter as often (a request of 3 kB costs the server
+ * a third less processor time). With half of the machine's memory in use it collects as often as it must.
+ * @param {Readonly<Record<string, string | undefined>>} env
+ * @param {number} [memoryBytes]
  */
-export function prepareNats({ server, port, dataFolder, runId }) {
+export function natsEnvironment(env, memoryBytes = availableBytes()) {
+  return {
+    GOGC: env.GOGC || '400',
+    GOMEMLIMIT: env.GOMEMLIMIT || `${Math.max(64, Math.floor(memoryBytes / 2 / 2 ** 20))}MiB`,
+  };
+}
+
+/** The machine's memory, or what of it a container may take. */
+function availableBytes() {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+}
+
+/**
+ * Writes the configuration and says how to run it.
+ * @param {{ server: import('./servers.mjs').Server, port: number, dataFolder: string, runId: string,
+ *   env: Readonly<Record<string, string | undefined>> }} settings
+ */
+export function prepareNats({ server, port, dataFolder, runId, env }) {
   mkdirSync(dataFolder, { recursive: true });
   const serverName = `troupe-${runId}`;
   const configPath = join(dataFolder, 'nats-server.conf');
@@ -41,6 +63,7 @@ export function prepareNats({ server, port, dataFolder, runId }) {
   return {
     command: server.path,
     args: ['-c', configPath],
+    env: natsEnvironment(env),
     /** @param {number} _pid */
     probe: async (_pid) => {
       const text = await exchange(port, '', /\r\n/);

@@ -1,6 +1,7 @@
 /** Real nats-server processes for tests: loopback, a random port, a store directory of their own, JetStream on. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { natsEnvironment } from '../../deploy/local/nats-process.mjs';
 import { freePort } from './ports.js';
 import { removeDirectory, ServerProcess, startOnPort, temporaryDirectory } from './server-process.js';
 
@@ -52,6 +53,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
       const server = new ServerProcess({
         program: 'nats-server',
         args: ['-c', configFile],
+        env: natsEnvironment(process.env), // as `npm start` runs it
         readyPattern: /Server is ready/,
       });
       await server.start();

@@ -16,6 +16,8 @@ export interface ServerCommand {
   /** Program on the PATH. */
   readonly program: string;
   readonly args: readonly string[];
+  /** Beside this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
   /** What its output contains once it takes connections. */
   readonly readyPattern: RegExp;
 }
@@ -105,9 +107,12 @@ export class ServerProcess {
   async start(): Promise<void> {
     armExit();
     if (this.alive) throw new Error(`${this.#command.program} is running already (pid ${this.pid})`);
-    const { program, args, readyPattern } = this.#command;
+    const { program, args, env, readyPattern } = this.#command;
     this.#log = '';
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.#child = child;
     running.add(child);
     this.#exited = new Promise((resolve) => {

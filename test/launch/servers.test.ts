@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { parseCandidate } from '../../deploy/local/apt.mjs';
 import { SetupFault } from '../../deploy/local/fault.mjs';
-import { natsConfig } from '../../deploy/local/nats-process.mjs';
+import { natsConfig, natsEnvironment } from '../../deploy/local/nats-process.mjs';
 import { findServer, isAtLeast, parseServerVersion, searchFolders } from '../../deploy/local/servers.mjs';
 import { ensureServers } from '../../deploy/local/setup.mjs';
 import { quietContext } from './set-up-context.js';
@@ -343,6 +343,16 @@ echo nats-server: v2.9.10' > ${installed}/nats-server; chmod 755 ${installed}/na
     expect(fault.message).to.include("this system's packages are too old; newer: https://github.com/nats-io");
     expect(readFileSync(join(folder, 'frontend'), 'utf8')).to.equal('noninteractive\n');
     expect(readFileSync(join(folder, 'sudo'), 'utf8')).to.include('env DEBIAN_FRONTEND=noninteractive');
+  });
+
+  it('lets the server collect its memory seldom, up to half of what there is, unless somebody has said otherwise', () => {
+    const gib = 2 ** 30;
+    expect(natsEnvironment({}, 16 * gib)).to.deep.equal({ GOGC: '400', GOMEMLIMIT: '8192MiB' });
+    expect(natsEnvironment({ GOGC: '50', GOMEMLIMIT: '1GiB' }, 16 * gib)).to.deep.equal({
+      GOGC: '50',
+      GOMEMLIMIT: '1GiB',
+    });
+    expect(natsEnvironment({}).GOMEMLIMIT).to.match(/^[1-9][0-9]+MiB$/);
   });
 
   it('fsyncs every message where the server can be told to, and only there', () => {
