@@ -81,7 +81,8 @@ export function effectiveLabels(
     const old = { model: model.name, version: before };
     const health = versionHealth(old, hosts, context.cutOff);
     // It has no place until this one has gone, or it is this one that has none: requests wait.
-    const mustWait = waitsForPlace(model, next) && isWithoutPlace(model.name, next, placements);
+    const isOther = before === model.rollout?.from || before === model.rollout?.to;
+    const mustWait = isOther && waitsForPlace(model, next) && isWithoutPlace(model.name, next, placements);
     if (mustWait) continue;
     if (model.versions[String(before)]?.condemned !== undefined) {
       // An admin goes back to a version that has to be loaded first: until then the condemned one is all there is.

@@ -133,6 +133,20 @@ for (const [ground, start] of Object.entries(grounds)) {
       expectWayBack();
     });
 
+    it('a label that is moved by hand later waits for its version, as ever', () => {
+      cluster.retired.add('ash/1');
+      turns(6);
+      apply(rollBack(model, undefined, moment).change);
+      expectWayBack();
+      cluster = start();
+      const third = { ...model, versions: { ...model.versions, 3: modelVersion(3) } };
+      cluster.settle(registrySnapshot([{ ...third, labels: { stable: 3 } }]));
+      model = { ...third, labels: { stable: 1 } };
+      turns(6);
+      expect(stable()).to.equal(3);
+      expect(workers()).to.deep.equal(['3 serving']);
+    });
+
     for (const [when, count] of [
       ['before the old one has gone', 0],
       ['while it loads', 3],
