@@ -39,6 +39,8 @@ const quietMs = 1_000;
 /** Of load on the new version before it is taken back. */
 const servingMs = 100;
 
+type Cause = 'crash' | 'admin' | 'cold';
+
 /** One flip, from the events of the host. */
 interface Flip {
   readonly by: string;
@@ -146,7 +148,7 @@ async function run(
 async function takeBack(
   { client, host, signal }: SwapGround,
   candidate: number,
-  cause: 'crash' | 'admin' | 'cold',
+  cause: Cause,
   flips: readonly Flip[],
   faults: string[],
 ): Promise<{ readonly flip: Flip | undefined; readonly askedMs: number }> {
@@ -171,6 +173,9 @@ async function takeBack(
     if (cause === 'cold') for (const pid of stableRunners) sendSignal(pid, 'SIGKILL');
     for (const pid of fresh) sendSignal(pid, 'SIGKILL');
   }
+  // Who asks how it stands takes the processor from who flips: an order alone may be over without a flip.
+  if (cause === 'admin') await rolloutEnded(client, signal);
+  const flip = await flipAfter(cause, seen, flips, faults);
   const rollout = await rolloutEnded(client, signal);
   const wanted = cause === 'admin' ? 'admin' : 'crash';
   if (rollout.phase !== 'rolled_back' || rollout.cause?.kind !== wanted) {
@@ -178,18 +183,24 @@ async function takeBack(
       `a rollback by ${cause} ended as ${rollout.phase}, ${rollout.cause?.kind ?? 'without a cause'}`,
     );
   }
-  let flip: Flip | undefined;
-  // A snapshot is loaded first, and stable's own runner as well: whatever was to be answered has been by then.
-  if (cause === 'cold') await onlyWorkerLeft(client, signal);
-  try {
-    const timeoutMs = cause === 'crash' ? flipLimitMs : quietMs;
-    flip = await waitUntil('the standby has answered', () => flips[seen], { timeoutMs });
-  } catch {
-    // The routes may have moved before anything was left for the standby to answer.
-    if (cause === 'crash') faults.push(`no flip was told of after a rollback by ${cause}`);
-  }
   await onlyWorkerLeft(client, signal);
   return { flip, askedMs };
+}
+
+/** The flip that follows; an admin's order may be over before anything was left for the standby to answer. */
+async function flipAfter(
+  cause: Cause,
+  seen: number,
+  flips: readonly Flip[],
+  faults: string[],
+): Promise<Flip | undefined> {
+  try {
+    const timeoutMs = cause === 'admin' ? quietMs : flipLimitMs;
+    return await waitUntil('the standby has answered', () => flips[seen], { timeoutMs });
+  } catch {
+    if (cause !== 'admin') faults.push(`no flip was told of after a rollback by ${cause}`);
+    return undefined;
+  }
 }
 
 function flipOf({ data }: TroupeEvent): Flip {

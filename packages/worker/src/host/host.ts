@@ -388,9 +388,10 @@ class HostProcess implements Host {
     if (this.#draining === undefined && this.#closing === undefined) this.#resume?.note();
     if (notice.kind !== 'state') return;
     const { model, version, device } = worker;
-    const { reason } = worker.report();
+    const { condemned, reason } = worker.report();
     this.#log.info({ model, version, device, from: notice.from, to: notice.to, reason }, 'worker state');
-    if (notice.to === 'fallback') this.#upkeep?.lookForPeers();
+    // Whoever covers for a condemned version does so whatever others serve.
+    if (notice.to === 'fallback' && condemned === undefined) this.#upkeep?.lookForPeers();
   }
 
   /** Somebody registered under this name: everything goes, and the lease keeper registers anew later. */

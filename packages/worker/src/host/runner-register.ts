@@ -1,11 +1,17 @@
 /**
  * The list of this host's runner processes on disk, so that a starting host ends those of its predecessor. A runner
  * normally dies with its host, by its IPC channel; this is for those that could not (stopped, or stuck).
+ *
+ * A new runner is on the disk before anything else happens. One that has ended may stand there for a while: a pid counts
+ * only with the start time of its process, and as a runner dies its host has better things to do than to write files.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '@troupe/shared';
 import { identifyProcess, isAlive, type ProcessIdentity, parseIdentity } from './process-identity.js';
+
+/** For what has ended to be written, in milliseconds. */
+const removeAfterMs = 1_000;
 
 /** Register of living runners. Writes are small and synchronous: none may be lost between fork and record. */
 export interface RunnerRegister {
@@ -30,7 +36,10 @@ function readRecords(path: string): ProcessIdentity[] {
 export function createRunnerRegister(dir: string, log: Log): RunnerRegister {
   const path = join(dir, 'runners.json');
   const records = new Map<number, ProcessIdentity>();
+  let removing: NodeJS.Timeout | undefined;
   const write = () => {
+    clearTimeout(removing);
+    removing = undefined;
     try {
       const draft = `${path}.new`;
       writeFileSync(draft, JSON.stringify([...records.values()]));
@@ -47,7 +56,9 @@ export function createRunnerRegister(dir: string, log: Log): RunnerRegister {
       write();
     },
     remove: (pid) => {
-      if (records.delete(pid)) write();
+      if (!records.delete(pid)) return;
+      if (records.size === 0) write();
+      else removing ??= setTimeout(write, removeAfterMs).unref();
     },
     endPredecessors: () => {
       let ended = 0;

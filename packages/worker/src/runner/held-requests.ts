@@ -54,6 +54,13 @@ export class HeldRequests {
     return this.#byMessage.size;
   }
 
+  /** Of these, the messages of one lane. */
+  sizeOf(lane: Lane): number {
+    let count = 0;
+    for (const held of this.#byMessage.values()) if (held.lane === lane) count += 1;
+    return count;
+  }
+
   /** Whether there is something to report. */
   get hasNews(): boolean {
     return this.hasUrgentNews || this.#released.size > 0;

@@ -91,6 +91,12 @@ export class RequestFlow {
     return this.#held.size + this.#arrivals.length;
   }
 
+  /** Of these, the messages of one lane. */
+  heldOf(lane: Lane): number {
+    const arrived = this.#arrivals.reduce((count, one) => count + (one.lane === lane ? 1 : 0), 0);
+    return this.#held.sizeOf(lane) + arrived;
+  }
+
   /** Its version is on probation, and this one stands by; `undefined`: no longer. */
   set standby(version: ModelVersion | undefined) {
     this.#repeats.standby = version;

@@ -16,11 +16,18 @@ export interface RunnerLanesOptions extends Pick<LaneOptions, 'onMessage' | 'onC
   readonly limits: LaneLimits;
   readonly credits: number;
   readonly log: Log;
-  /** Messages that are held. */
+  /** Messages that are held, of all lanes and of one. */
   heldCount(): number;
+  heldOf(lane: Lane): number;
   /** The first answer for a covered version since `cover` was last called. */
   onCovered(version: number, answeredNs: bigint): void;
 }
+
+/**
+ * What a covered queue gives before its first answer: a few, so that this is out before many more are read. On a busy
+ * machine each of them costs the session's thread its turn.
+ */
+const firstCount = 8;
 
 interface Cover {
   readonly version: ModelVersion;
@@ -129,7 +136,7 @@ export class RunnerLanes {
         covering: true,
         limits: { ...limits, queueLimit },
         log,
-        freeSlots: () => (cover.mode === 'active' ? this.#freeSlots() : 0),
+        freeSlots: () => this.#freeSlotsOf(cover),
         onMessage,
         onCancel,
         onAnswered: () => this.#answered(cover),
@@ -143,6 +150,13 @@ export class RunnerLanes {
     let lanes = 1;
     for (const { mode } of this.#covers.values()) if (mode === 'active') lanes += 1;
     return Math.ceil(free / lanes);
+  }
+
+  #freeSlotsOf({ lane, mode, telling }: Cover): number {
+    if (mode !== 'active') return 0;
+    const free = this.#freeSlots();
+    if (!telling || lane === undefined) return free;
+    return Math.min(free, Math.max(0, firstCount - this.#options.heldOf(lane)));
   }
 
   #answered(cover: Cover): void {

@@ -94,6 +94,7 @@ export class Runner {
       credits: spec.credits,
       log: this.#log,
       heldCount: () => this.#flow?.heldCount ?? 0,
+      heldOf: (lane) => this.#flow?.heldOf(lane) ?? 0,
       onMessage: (lane, message) => this.#flow?.receive(lane, message),
       onCancel: (lane, cancel) => this.#flow?.cancel(lane, cancel),
       onCovered: (version, answeredNs) =>

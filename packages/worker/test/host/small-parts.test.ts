@@ -234,6 +234,21 @@ describe('event outbox', () => {
     await outbox.drained();
     expect(seen).to.deep.equal(['renewed', 'a', 'b', 'renewed', 'c']);
   });
+
+  it('what happens while the lease is renewed is not in it, and waits for the next renewal', async () => {
+    const seen: string[] = [];
+    const event = (text: string) => ({ kind: 'worker.state' as const, source: 'host/h', text, data: {} });
+    const outbox = new EventOutbox(
+      async () => {
+        seen.push('renewed');
+        if (seen.length === 1) outbox.add(event('meanwhile'));
+      },
+      ({ text }) => seen.push(text),
+    );
+    outbox.add(event('before'));
+    await outbox.drained();
+    expect(seen).to.deep.equal(['renewed', 'before', 'renewed', 'meanwhile']);
+  });
 });
 
 describe('held messages', () => {
