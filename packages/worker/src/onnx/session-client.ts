@@ -4,6 +4,7 @@
  */
 import type { Worker } from 'node:worker_threads';
 import { decodeError, type Signature, type Tensor, TroupeError } from '@troupe/shared';
+import { BufferPool } from './buffer-pool.js';
 import { createDeferred } from './deferred.js';
 import { entryUrl, startThread } from './entry-file.js';
 import {
@@ -32,11 +33,16 @@ export interface ModelSession {
   readonly loaded: Promise<{ readonly signature: Signature; readonly loadMs: number }>;
   /** Queues a run. The inputs' buffers are given away. Never rejects. */
   run(inputs: readonly Tensor[], outputNames: readonly string[], limit: RunLimit): Promise<RunOutcome>;
+  /** Memory for the inputs of a run, of exactly so many bytes; all of it has to be written. */
+  takeBuffer(bytes: number): Uint8Array;
   /** Releases the session after the runs that are queued; resolves when the thread has ended. Idempotent. */
   release(): Promise<void>;
   /** Resolves when the thread ended without being asked to. The process is of no use then. */
   readonly lost: Promise<Error>;
 }
+
+/** What a model is run by. */
+export type SessionRuns = Pick<ModelSession, 'run'> & Partial<Pick<ModelSession, 'takeBuffer'>>;
 
 /** Starts a thread that loads the model. */
 export function startSession(source: SessionThreadSource): ModelSession {
@@ -46,6 +52,7 @@ export function startSession(source: SessionThreadSource): ModelSession {
 
 function connectSession(thread: Worker): ModelSession {
   const open = new Map<number, (outcome: RunOutcome) => void>();
+  const pool = new BufferPool();
   let nextId = 1;
   let released = false;
   let ended = false;
@@ -81,6 +88,7 @@ function connectSession(thread: Worker): ModelSession {
         loaded.reject(decodeError(message.error));
         return;
       case 'ran':
+        pool.give(message.spent);
         settle(message.id, { kind: 'ran', outputs: message.outputs, runMs: message.runMs });
         return;
       case 'too_large':
@@ -112,6 +120,7 @@ function connectSession(thread: Worker): ModelSession {
       send({ kind: 'run', id, inputs, outputNames, limitBytes, json }, buffersOf(inputs));
       return promise;
     },
+    takeBuffer: (bytes) => pool.take(bytes),
     release() {
       if (!released) {
         released = true;

@@ -34,6 +34,8 @@ export type SessionReport =
       readonly id: number;
       readonly outputs: readonly Tensor[];
       readonly runMs: number;
+      /** Buffers of the inputs that are worth to be used again. */
+      readonly spent: readonly ArrayBuffer[];
     }
   | { readonly kind: 'too_large'; readonly id: number; readonly bytes: number }
   | { readonly kind: 'failed'; readonly id: number; readonly error: WireError }

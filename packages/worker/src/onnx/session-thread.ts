@@ -5,6 +5,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { asTroupeError, encodeError, parseDevice, type Tensor } from '@troupe/shared';
+import { reusableBytes } from './buffer-pool.js';
 import { type OnnxSession, openSession } from './onnx-session.js';
 import {
   answerBytes,
@@ -46,7 +47,11 @@ async function run(order: Extract<SessionOrder, { kind: 'run' }>): Promise<void>
     if (bytes > order.limitBytes) report({ kind: 'too_large', id, bytes });
     else {
       const whole = outputs.map(ownBuffer);
-      report({ kind: 'ran', id, outputs: whole, runMs }, buffersOf(whole));
+      const results = buffersOf(whole);
+      const spent = buffersOf(order.inputs).filter(
+        (buffer) => buffer.byteLength >= reusableBytes && !results.includes(buffer),
+      );
+      report({ kind: 'ran', id, outputs: whole, runMs, spent }, [...results, ...spent]);
     }
   } catch (thrown) {
     report({ kind: 'failed', id, error: encodeError(asTroupeError(thrown, 'model.run_failed')) });

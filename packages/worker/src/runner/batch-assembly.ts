@@ -31,25 +31,35 @@ export function describeRows(
   return { key: `${key}${JSON.stringify(outputNames)}`, rows };
 }
 
-/** The inputs of a run: those of one request, or the rows of several one after the other. Owns its memory. */
-export function assembleInputs(requests: readonly (readonly Tensor[])[]): readonly Tensor[] {
+/**
+ * The inputs of a run: those of one request, or the rows of several one after the other. Owns its memory, which `allocate`
+ * gives where it is not to be fresh.
+ */
+export function assembleInputs(
+  requests: readonly (readonly Tensor[])[],
+  allocate: (bytes: number) => Uint8Array = (bytes) => new Uint8Array(bytes),
+): readonly Tensor[] {
   const [first = []] = requests;
   return first.map((head, position) => {
     const parts = requests.map((inputs) => inputs[position] as Tensor);
     let rows = 0;
     for (const part of parts) rows += part.shape[0] ?? 0;
     const shape = parts.length === 1 ? head.shape : [rows, ...head.shape.slice(1)];
-    return { name: head.name, datatype: head.datatype, shape, data: joinData(head, parts) };
+    return { name: head.name, datatype: head.datatype, shape, data: joinData(head, parts, allocate) };
   });
 }
 
-function joinData(head: Tensor, parts: readonly Tensor[]): Tensor['data'] {
+function joinData(
+  head: Tensor,
+  parts: readonly Tensor[],
+  allocate: (bytes: number) => Uint8Array,
+): Tensor['data'] {
   if (head.datatype === 'BYTES') {
     return parts.length === 1 ? head.data : parts.flatMap(({ data }) => data as readonly string[]);
   }
   let size = 0;
   for (const { data } of parts) size += (data as Uint8Array).byteLength;
-  const joined = new Uint8Array(size);
+  const joined = allocate(size);
   let offset = 0;
   for (const { data } of parts) {
     joined.set(data as Uint8Array, offset);

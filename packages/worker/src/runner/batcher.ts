@@ -9,7 +9,7 @@
  * R3  Outputs whose first dimension is not the sum of rows are handed to nobody; the jobs are run again alone.
  */
 import { asTroupeError, type Tensor, type TroupeError } from '@troupe/shared';
-import type { ModelSession, RunOutcome } from '../onnx/session-client.js';
+import type { RunOutcome, SessionRuns } from '../onnx/session-client.js';
 import { assembleInputs, sliceOutputs } from './batch-assembly.js';
 import type { BatchPace } from './batch-pace.js';
 import { type BatchRules, planBatch, type WaitingRequest } from './batch-policy.js';
@@ -35,7 +35,7 @@ export type JobOutcome =
   | { readonly kind: 'expired' };
 
 export interface BatcherOptions<J extends BatchJob> {
-  readonly session: Pick<ModelSession, 'run'>;
+  readonly session: SessionRuns;
   readonly rules: Omit<BatchRules, 'enoughRows'>;
   /** Where batches follow what is learnt of runs. */
   readonly pace?: Pick<BatchPace, 'enoughRows' | 'note'> | undefined;
@@ -161,8 +161,12 @@ export class Batcher<J extends BatchJob> {
     this.#rowCount += rows;
     let outcome: Promise<RunOutcome>;
     try {
-      const inputs = assembleInputs(jobs.map((job) => job.inputs));
-      outcome = this.#options.session.run(inputs, first.outputNames, { limitBytes, json });
+      const { session } = this.#options;
+      const inputs = assembleInputs(
+        jobs.map((job) => job.inputs),
+        session.takeBuffer,
+      );
+      outcome = session.run(inputs, first.outputNames, { limitBytes, json });
     } catch (thrown) {
       // No memory for the inputs.
       outcome = Promise.resolve({ kind: 'failed', error: asTroupeError(thrown) });

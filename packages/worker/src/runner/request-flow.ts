@@ -16,7 +16,7 @@ import {
 } from '@troupe/shared';
 import { type CancelMessage, type NatsLink, publishDead, type WorkMessage } from '@troupe/shared/nats';
 import type { LoneMessage, RunnerReport, RunnerStatus } from '../ipc/runner-messages.js';
-import type { ModelSession } from '../onnx/session-client.js';
+import type { SessionRuns } from '../onnx/session-client.js';
 import { Batcher, type BatchJob, type JobOutcome } from './batcher.js';
 import { type HeldRequest, HeldRequests } from './held-requests.js';
 import type { Lane } from './lane.js';
@@ -26,7 +26,7 @@ import { StandbyRepeat } from './standby-repeat.js';
 
 export interface RequestFlowOptions {
   readonly link: NatsLink;
-  readonly session: Pick<ModelSession, 'run'>;
+  readonly session: SessionRuns;
   readonly served: ServedModel;
   readonly ackWaitMs: number;
   readonly log: Log;
