@@ -142,7 +142,10 @@ describe('1,000 cancelled and 1,000 expired requests', function () {
       await round();
       await round();
       await round();
-      expect(await subscriptionCounts()).to.deep.equal(subscriptions);
+      await waitUntil('the subscriptions are those of before', async () => {
+        expect(await subscriptionCounts()).to.deep.equal(subscriptions);
+        return true;
+      });
       for (const [name, inspector] of Object.entries(inspectors)) {
         // Timers come and go with periods; handles must be the same, and timers may not pile up.
         await waitUntil(`${name} holds what it held before`, async () => {

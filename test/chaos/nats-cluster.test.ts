@@ -92,11 +92,14 @@ describe('a cluster of three NATS servers', function () {
       'TROUPE_EVENTS 3',
       'TROUPE_WORK_iris 3',
     ]);
-    const { findings } = await client.doctor();
-    const { state, found } = findings.find(({ check }) => check === 'nats.replicas') ?? {};
-    expect({ state, found }).to.deep.equal({
-      state: 'ok',
-      found: 'cluster trio: 5 streams with 3 copies each',
+    await waitUntil('the doctor says so', async () => {
+      const { findings } = await client.doctor();
+      const { state, found } = findings.find(({ check }) => check === 'nats.replicas') ?? {};
+      expect({ state, found }).to.deep.equal({
+        state: 'ok',
+        found: 'cluster trio: 5 streams with 3 copies each',
+      });
+      return true;
     });
   });
 

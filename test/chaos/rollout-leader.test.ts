@@ -132,6 +132,7 @@ describe('a rollout whose leader dies', function () {
       },
       { timeoutMs: 30_000 },
     );
+    await waitUntil('each step was told', () => killed.length >= 4);
     await replacing;
     const answered = await running.stop();
     expect([...answered.keys()].sort((one, other) => one - other)).to.deep.equal([1, 2]);

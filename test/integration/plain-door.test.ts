@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import type { BareNatsClient } from '../harness/bare-nats-client.js';
 import { startCluster, type TestCluster } from '../harness/cluster.js';
 import { registerIris } from '../harness/iris-model.js';
+import { waitUntil } from '../harness/wait-until.js';
 
 const setosa = [5.1, 3.5, 1.4, 0.2];
 const question = JSON.stringify({
@@ -35,6 +36,11 @@ describe('a plain NATS client', function () {
     client = await cluster.connect();
     await registerIris(client, 1);
     bare = await cluster.connectBare();
+    // The door has a routing table of its own, which may hear of the model later than the client's.
+    await waitUntil('the door knows the model', async () => {
+      const { headers } = await bare.request('troupe.infer.iris', question);
+      return headers['Nats-Service-Error-Code'] === undefined;
+    });
   });
 
   after(() => cluster?.stop());

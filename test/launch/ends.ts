@@ -113,7 +113,7 @@ export function declareGuardEnds(context: EndsContext): void {
       await waitUntil('both are gone', () => !isAlive(first.guard) && !isAlive(first.launcher));
       const second = await launchCluster({ cwd: context.root(), readyMs: context.readyMs });
       try {
-        await first.expectNothingLeft(1_000);
+        await first.expectNothingLeft(context.endMs);
         sendSignal(second.npm.pid, 'SIGTERM');
         await second.expectNothingLeft(context.endMs);
       } finally {

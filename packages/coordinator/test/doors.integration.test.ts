@@ -128,7 +128,7 @@ describe('the doors of a coordinator', () => {
       ]);
       const [first, ...rest] = answers;
       expect(first?.body).to.include({ id: 'my-id' });
-      expect(first?.body.budget_ms).to.be.within(1_000, 1_500);
+      expect(first?.body.budget_ms, 'less what passed meanwhile').to.be.within(1, 1_500);
       for (const [index, { body }] of rest.entries()) {
         if (index % 2 === 0) expect(body).to.include({ model_version: '1' });
         else expect(body).to.include({ reason: 'model.unknown' });
