@@ -507,7 +507,7 @@ describe('the command line with a cluster', () => {
           ...args,
           ...(args.includes('--nats') ? [] : ['--nats', cluster.url]),
         ],
-        { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], timeout: 20_000, killSignal: 'SIGKILL' },
+        { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000, killSignal: 'SIGKILL' },
       );
 
     it('Ctrl-C in the middle of a request exits 130 and says nothing', async () => {

@@ -106,7 +106,7 @@ describe('troupe doctor', () => {
       cluster.nats.thaw();
       await client.close();
     }
-  }).timeout(20_000);
+  });
 
   it('is a method of the client as well', async () => {
     findings = [well];

@@ -14,7 +14,7 @@ import { type StandInCluster, startStandIn } from '../stand-in-cluster.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
-/** Runs a program as its users do; resolves when it has ended by itself, or fails after 20 s. */
+/** Runs a program as its users do; resolves when it has ended by itself, or fails after a minute. */
 async function runProgram(
   args: readonly string[],
   variables: Record<string, string>,
@@ -23,7 +23,7 @@ async function runProgram(
     cwd: root,
     env: { ...process.env, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 20_000,
+    timeout: 60_000,
     killSignal: 'SIGKILL',
   });
   let out = '';
