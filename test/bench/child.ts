@@ -7,6 +7,12 @@ import { fileURLToPath } from 'node:url';
 
 const startLimitMs = 60_000;
 
+/** Ended with this process, whatever ends it; one listener for all, or Node would take them for a leak. */
+const living = new Set<() => void>();
+process.on('exit', () => {
+  for (const kill of living) kill();
+});
+
 interface Call {
   readonly id: number;
   readonly order: unknown;
@@ -38,7 +44,7 @@ export async function startChild<Order, Result>(
     detached: true, // the terminal's Ctrl-C comes through us, once
   });
   const kill = () => child.kill('SIGKILL');
-  process.on('exit', kill);
+  living.add(kill);
   const waiting = new Map<number, { resolve(result: Result): void; reject(error: Error): void }>();
   let fault: Error | undefined;
   const fail = (error: Error) => {
@@ -53,7 +59,7 @@ export async function startChild<Order, Result>(
     });
     child.once('exit', (code, signal) => {
       fail(new Error(`${module} ended (${signal ?? code})`));
-      process.off('exit', kill);
+      living.delete(kill);
       resolve();
     });
   });
