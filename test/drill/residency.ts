@@ -177,8 +177,9 @@ async function measureRow(
   });
   const isReady = async () => {
     const versions = (await client.models()).flatMap((model) => model.versions);
-    const wanted = residency === 'always' ? 'ready' : 'cold';
-    if (!versions.every(({ state }) => state === wanted)) return false;
+    // What was asked for last may be on its way again: the leader had not heard of its answers when its host went.
+    const wanted = residency === 'always' ? ['ready'] : ['cold', 'ready'];
+    if (!versions.every(({ state }) => wanted.includes(state))) return false;
     return residency !== 'prefetched' || storedFiles(host) === models.length;
   };
   await waitUntil('the host has what it is to have', isReady, { timeoutMs: 120_000, everyMs: 250 });

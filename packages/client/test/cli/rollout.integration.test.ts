@@ -193,6 +193,14 @@ describe('the command line about rollouts', () => {
     expect((await run('rollout', 'status', 'iris')).out).to.include('nothing was rolled out yet');
   });
 
+  it('status says where requests wait, and that nobody stands by', async () => {
+    const gap = { ...record, gap: true };
+    looks = [answer({ ...gap, phase: 'staging' })];
+    expect((await run('rollout', 'status', 'iris')).out).to.include('loads in its place, requests wait');
+    looks = [answer({ ...gap, phase: 'baking' }, false, 2)];
+    expect((await run('rollout', 'status', 'iris')).out).to.include('has all traffic, nobody stands by');
+  });
+
   it('pause, resume, abort and rollback say what came of it, and a refusal exits 1 with its reason', async () => {
     expect((await run('rollout', 'pause', 'iris')).out).to.include('npx troupe rollout resume iris');
     expect((await run('rollout', 'resume', 'iris')).out).to.include('goes on');

@@ -1,11 +1,18 @@
 /** What a rollout that does not fit begins as: with a worker less, with a gap, or not at all, and what the refusal says. */
-import { type HostLease, type ModelRecord, type RolloutSettings, TroupeError } from '@troupe/shared';
+import {
+  type HostLease,
+  type ModelRecord,
+  type RolloutRecord,
+  type RolloutSettings,
+  TroupeError,
+} from '@troupe/shared';
 import { expect } from 'chai';
 import { fitIn } from '../../src/rollout/fit-in.js';
 import type { RolloutDecision } from '../../src/rollout/rollout-decision.js';
-import { startRollout } from '../../src/rollout/rollout-orders.js';
+import { abortRollout, startRollout } from '../../src/rollout/rollout-orders.js';
+import { decideStep } from '../../src/rollout/rollout-step.js';
 import { hostLease, registrySnapshot, workerReport } from '../simulated/registry-fixture.js';
-import { inRollout, moment, settings } from './rollout-fixture.js';
+import { at, inRollout, moment, settings, view } from './rollout-fixture.js';
 
 const charged = { memoryChargedBytes: 100 * 1024 ** 2 };
 
@@ -57,6 +64,28 @@ describe('a rollout whose versions do not fit together', () => {
     expect(change.rollout).to.include({ gap: true, phase: 'staging' });
     expect(change.rollout.story.map(({ text }) => text)[1]).to.match(
       /^it does not fit beside version 1 \(1 slots are needed.*\): version 1 finishes what it holds and goes first/,
+    );
+  });
+
+  it('tells of a gap in plain words, to either end', () => {
+    const rolling = (change: Partial<RolloutRecord>): ModelRecord => {
+      const { rollout } = begin(1, { allowGap: true }, { replicas: 1 }).change;
+      return { ...inRollout({ ...rollout, ...change }), replicas: 1 };
+    };
+    const told = (decision: RolloutDecision | undefined) => decision?.change.rollout.story.at(-1)?.text;
+    const fine = view({ needed: 1, ready: 1, heldMs: 5_000 });
+    expect(told(decideStep(rolling({}), fine, at))).to.equal(
+      '1 worker of version 2 loaded and passed the gate: all traffic goes to it; it is watched for 5 s; version 1 has gone, and nobody stands by',
+    );
+    expect(told(decideStep(rolling({ phase: 'baking' }), fine, at))).to.equal(
+      'nothing was found against version 2 in 5 s: it is promoted',
+    );
+    const verdicts = [{ host: 'h1', device: 'cpu:0', kind: 'candidate', cause: 'it does not load' }] as const;
+    expect(told(decideStep(rolling({}), { ...fine, verdicts }, at))).to.equal(
+      'version 2 is taken back, version 1 is stable (it is loaded again, requests wait meanwhile): on h1 cpu:0: it does not load',
+    );
+    expect(told(abortRollout(rolling({}), moment))).to.equal(
+      'aborted by admin: version 1 is stable (it is loaded again, requests wait meanwhile), version 2 may be rolled out again',
     );
   });
 
