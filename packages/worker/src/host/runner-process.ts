@@ -20,6 +20,7 @@ import type {
   RunnerSpec,
   RunnerStatus,
 } from '../ipc/runner-messages.js';
+import { startGently } from './gentle-start.js';
 import { HeldMessages } from './held-messages.js';
 import type { RunnerRegister } from './runner-register.js';
 import { runnerWatchMachine } from './runner-watch.js';
@@ -105,6 +106,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     stdio: ['ignore', 2, 2, 'ipc'],
   });
   const { pid } = child;
+  const gently = pid === undefined || spec.loadsGently === undefined ? undefined : startGently(pid, log);
   if (pid !== undefined) options.register.add(pid);
 
   const endProcess = (cause: KillCause) => {
@@ -131,6 +133,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
 
   const onMessage = (report: RunnerReport) => {
     if (settled) return;
+    gently?.end();
     switch (report.kind) {
       case 'holdings':
         held.report(report, performance.now(), options.handBack.serverId());
@@ -230,6 +233,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
       giveBack();
       settled = true;
       clearTimeout(closeTimer);
+      gently?.end();
       watch.stop();
       if (pid !== undefined) options.register.remove(pid);
       resolve({

@@ -2,6 +2,7 @@
  * One life of a runner actor of the worker machine: fetch and verify the artifact, fork, pass orders and reports on,
  * tell the end. Stopping it kills the process; it restarts nothing.
  */
+import { getPriority } from 'node:os';
 import {
   asTroupeError,
   type ClusterSettings,
@@ -202,7 +203,7 @@ export class RunnerRun {
       device,
       modelPath,
       intraOpThreads: gently.intraOpThreads ?? this.#around.intraOpThreads(device),
-      ...(gently.loadsGently === true ? { loadsGently: true } : {}),
+      ...(gently.loadsGently === true ? { loadsGently: { thenPriority: getPriority() } } : {}),
       ...(standby === undefined ? {} : { standby }),
       credits,
       ackWaitMs: settings.ackWaitMs,

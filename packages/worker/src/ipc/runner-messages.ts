@@ -28,8 +28,8 @@ export interface RunnerSpec {
   readonly suspects?: readonly number[];
   /** On probation: the version that requests are repeated on. */
   readonly standby?: ModelVersion;
-  /** Load at the lowest priority, and raise it when warm. */
-  readonly loadsGently?: boolean;
+  /** Load at the lowest priority, and raise it to this one, the host's own, when warm. */
+  readonly loadsGently?: { readonly thenPriority: number };
 }
 
 /** How another version's queue is covered: by pulling it, or by being ready to. */

@@ -1,9 +1,12 @@
-/** Lowers and raises the priority of this process, every thread of it: on Linux each thread has its own. */
+/**
+ * Lowers and raises the priority of a process, every thread of it: on Linux each thread has its own. A host does so to a
+ * runner that it has just started, the runner to itself.
+ */
 import { readdirSync } from 'node:fs';
-import { constants, getPriority, setPriority } from 'node:os';
+import { constants, setPriority } from 'node:os';
 
-function setAll(priority: number): void {
-  for (const thread of readdirSync('/proc/self/task')) {
+function setAll(pid: number, priority: number): void {
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
     try {
       setPriority(Number(thread), priority);
     } catch (error) {
@@ -13,14 +16,12 @@ function setAll(priority: number): void {
   }
 }
 
-/** Lowest from here on, also for threads that start from now; returns the priority of before. */
-export function lowerPriority(): number {
-  const before = getPriority();
-  setAll(constants.priority.PRIORITY_LOW);
-  return before;
+/** Threads that start from here on inherit it. */
+export function lowerPriority(pid: number): void {
+  setAll(pid, constants.priority.PRIORITY_LOW);
 }
 
 /** Throws where the system does not let it. */
-export function raisePriority(before: number): void {
-  setAll(before);
+export function raisePriority(pid: number, priority: number): void {
+  setAll(pid, priority);
 }

@@ -52,8 +52,6 @@ export class Runner {
   readonly #leaving = new AbortController();
   readonly #pace: BatchPace | undefined;
   #gentleTimer: NodeJS.Timeout | undefined;
-  /** Its priority before it was lowered. */
-  #priority = 0;
   #link: NatsLink | undefined;
   #flow: RequestFlow | undefined;
   readonly #lanes: RunnerLanes;
@@ -69,8 +67,8 @@ export class Runner {
     if (maxBatchSize > 1 && maxDelayMs === 0) this.#pace = new BatchPace(maxBatchSize);
     this.#log = createLog(`runner ${spec.model} v${spec.version.version} ${spec.device}`, spec.logLevel);
     // The session's thread inherits it, and so do its own.
-    if (spec.loadsGently === true) {
-      this.#priority = lowerPriority();
+    if (spec.loadsGently !== undefined) {
+      lowerPriority(process.pid);
       this.#gentleTimer = setTimeout(() => this.#endGentleness(), gentleLimitMs);
     }
     this.#session = startSession({
@@ -169,7 +167,7 @@ export class Runner {
     if (this.#gentleTimer === undefined) return;
     clearTimeout(this.#gentleTimer);
     this.#gentleTimer = undefined;
-    raisePriority(this.#priority);
+    raisePriority(process.pid, this.#spec.loadsGently?.thenPriority ?? 0);
   }
 
   async #connect(): Promise<void> {

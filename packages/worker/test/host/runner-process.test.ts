@@ -1,13 +1,14 @@
 /** Supervision of one runner process, with real processes that misbehave on purpose. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog, type TroupeError } from '@troupe/shared';
 import { expect } from 'chai';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
+import { tryRaisingPriority } from '../../src/host/priority-trial.js';
 import { type RunnerEnd, type RunnerProcess, startRunnerProcess } from '../../src/host/runner-process.js';
 import { createRunnerRegister } from '../../src/host/runner-register.js';
-import type { RunnerReport } from '../../src/ipc/runner-messages.js';
+import type { RunnerReport, RunnerSpec } from '../../src/ipc/runner-messages.js';
 import { version } from '../machine/timed-worker.js';
 
 const log = createLog('test', 'silent');
@@ -37,7 +38,13 @@ describe('runner process', () => {
 
   function run(
     behaviour: string,
-    options: { startMs?: number; silenceMs?: number; serverId?: () => string; ackWaitMs?: number } = {},
+    options: {
+      startMs?: number;
+      silenceMs?: number;
+      serverId?: () => string;
+      ackWaitMs?: number;
+      loadsGently?: RunnerSpec['loadsGently'];
+    } = {},
   ): Run {
     const reports: RunnerReport[] = [];
     const naked: number[] = [];
@@ -58,6 +65,7 @@ describe('runner process', () => {
         queueLimit: 1,
         streamBytes: 1,
         logLevel: 'silent',
+        ...(options.loadsGently === undefined ? {} : { loadsGently: options.loadsGently }),
       },
       startMs: options.startMs ?? 60_000,
       silenceMs: options.silenceMs ?? 60_000,
@@ -136,6 +144,14 @@ describe('runner process', () => {
     const stopped = run('good', { startMs: 700 });
     process.kill(stopped.process.pid as number, 'SIGSTOP');
     expect((await stopped.process.ended).reason).to.equal('it said nothing within 700 ms of its start');
+  });
+
+  it('a runner that loads gently starts at the lowest priority, and not for long where it gets nothing done', async function () {
+    if (!(await tryRaisingPriority())) this.skip();
+    const before = getPriority();
+    const { pid } = run('mute', { loadsGently: { thenPriority: before } }).process;
+    expect(getPriority(pid)).to.equal(19);
+    await waitUntil('it has its priority back', () => getPriority(pid) === before, { timeoutMs: 30_000 });
   });
 
   it('a runner that dies of a redelivered message alone is a strike against that message, not the version', async () => {

@@ -433,7 +433,9 @@ describe('runner process', function () {
     // Its golden case takes a while, so that the time before it is warm is not missed.
     const long = { name: 'input', datatype: 'FP32', shape: [1, 4], data: [500_000, 0, 0, 0] };
     const golden = { name: 'long', inputs: [long], outputs: [{ ...long, name: 'output' }] };
-    const host = start(slowOn(), versionOf(fourColumns(), { golden: [golden] }), { loadsGently: true });
+    const host = start(slowOn(), versionOf(fourColumns(), { golden: [golden] }), {
+      loadsGently: { thenPriority: getPriority() },
+    });
     const priorities = () => threadPriorities(host.child.pid as number);
     await waitUntil(
       'all its threads, the session’s too, have the lowest',
