@@ -22,7 +22,7 @@ describe('the packages as published', function () {
 
   before(async () => {
     folder = temporaryDirectory('packed');
-    for (const name of packageNames) packed.set(name, await packPackage(name, folder));
+    await Promise.all(packageNames.map(async (name) => packed.set(name, await packPackage(name, folder))));
   });
   after(async () => {
     await cluster?.stop();
@@ -131,13 +131,11 @@ describe('the packages as published', function () {
       const { exports } = JSON.parse(
         readFileSync(join(project, 'node_modules/@troupe', name, 'package.json'), 'utf8'),
       ) as { exports: Record<string, unknown> };
-      for (const way of Object.keys(exports)) {
-        const specifier = `@troupe/${name}${way.slice(1)}`;
-        await runIn(project, process.execPath, [
-          '--input-type=module',
-          `--eval=await import('${specifier}'); process.exit(0)`,
-        ]);
-      }
+      const ways = Object.keys(exports).map((way) => `await import('@troupe/${name}${way.slice(1)}');`);
+      await runIn(project, process.execPath, [
+        '--input-type=module',
+        `--eval=${ways.join(' ')} process.exit(0)`,
+      ]);
     }
   });
 });
