@@ -168,6 +168,7 @@ async function run(
       degraded: results.degraded,
       rate_per_s: rate,
       swaps: spans.length,
+      bake_ms: bakeMs,
       swap_ms_median: Math.round(median(spans.map(({ startMs, endMs }) => endMs - startMs))),
       p99_ratio_during_swaps: round(latency.ratio),
       p99_ratios_by_block: latency.ratios.map(round),

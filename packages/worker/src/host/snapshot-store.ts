@@ -4,7 +4,7 @@
  *
  *   blobs/sha256/<digest>               the artifact
  *   models/<model>/<version>/model.onnx hard link to it: what a runner opens
- *   models/<model>/stable.json          the last stable version (wire format: read by later releases)
+ *   models/<model>/stable.json          the last stable version, and the one before it (wire format: read by later releases)
  *
  * 1. A path that `ensure` returns has the right bytes: they were hashed in this life of the process.
  * 2. `stable.json` names only a version whose artifact and link were on the disk before it.
@@ -34,6 +34,8 @@ export interface SnapshotStore {
   stable(model: string): ModelVersion | undefined;
   /** Makes the version the model's stable one, durably. */
   recordStable(model: string, version: ModelVersion): Promise<void>;
+  /** Where the version is the model's stable one, the one before it is again, durably; else nothing changes. */
+  withdrawStable(model: string, version: number): Promise<void>;
   /** Removes one artifact, unless a stable version is made of it or `inUse` names it; its links go with it. */
   discard(digest: string, inUse: ReadonlySet<string>): Promise<void>;
   /** Discards every artifact that was not used for `unusedForMs`; returns how many. */
@@ -44,17 +46,27 @@ const digestPattern = /^[0-9a-f]{64}$/;
 const versionPattern = /^[1-9][0-9]*$/;
 const artifactName = 'model.onnx';
 
-function parseStable(text: string): ModelVersion | undefined {
+interface StableRecord {
+  readonly version: ModelVersion;
+  /** Stable before it: it is again where this one turns out to be bad. */
+  readonly before?: ModelVersion;
+}
+
+function isComplete(version: ModelVersion | undefined): version is ModelVersion {
+  return (
+    version !== undefined &&
+    Number.isSafeInteger(version.version) &&
+    digestPattern.test(version.digest) &&
+    Array.isArray(version.signature.inputs) &&
+    Array.isArray(version.signature.outputs)
+  );
+}
+
+function parseStable(text: string): StableRecord | undefined {
   try {
-    const record = JSON.parse(text) as { version?: ModelVersion };
-    const version = record.version;
-    const complete =
-      version !== undefined &&
-      Number.isSafeInteger(version.version) &&
-      digestPattern.test(version.digest) &&
-      Array.isArray(version.signature.inputs) &&
-      Array.isArray(version.signature.outputs);
-    return complete ? version : undefined;
+    const { before, version } = JSON.parse(text) as Partial<StableRecord>;
+    if (!isComplete(version)) return undefined;
+    return { version, ...(isComplete(before) ? { before } : {}) };
   } catch {
     return undefined; // not a record of ours; the next one replaces it
   }
@@ -65,7 +77,7 @@ export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStor
   const files = options.files ?? realStoreFiles;
   const blobDir = join(options.dir, 'blobs', 'sha256');
   const modelsDir = join(options.dir, 'models');
-  const stableVersions = new Map<string, ModelVersion>();
+  const stableRecords = new Map<string, StableRecord>();
   /** Blobs hashed in this life, or being so: concurrent callers share one fetch. */
   const verified = new Map<string, Promise<string>>();
   /** Those of them that are done. */
@@ -142,24 +154,49 @@ export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStor
     });
   }
 
+  async function writeStable(model: string, record: StableRecord): Promise<void> {
+    const modelDir = join(modelsDir, model);
+    const draft = `${stablePath(model)}.new`;
+    await files.writeSynced(draft, JSON.stringify({ model, ...record }));
+    await files.rename(draft, stablePath(model));
+    await files.sync(modelDir);
+  }
+
   async function recordStable(model: string, version: ModelVersion): Promise<void> {
     const path = await ensure(model, version);
     await inTurn(async () => {
-      const modelDir = join(modelsDir, model);
       await files.sync(path);
       await files.sync(blobDir);
-      await files.sync(join(modelDir, String(version.version)));
-      const draft = `${stablePath(model)}.new`;
-      await files.writeSynced(draft, JSON.stringify({ model, version }));
-      await files.rename(draft, stablePath(model));
-      await files.sync(modelDir);
+      await files.sync(join(modelsDir, model, String(version.version)));
+      const last = stableRecords.get(model);
+      const before = last?.version.version === version.version ? last.before : last?.version;
+      const record = { version, ...(before === undefined ? {} : { before }) };
+      await writeStable(model, record);
       await files.sync(modelsDir);
-      stableVersions.set(model, version);
+      stableRecords.set(model, record);
+    });
+  }
+
+  async function withdrawStable(model: string, version: number): Promise<void> {
+    await inTurn(async () => {
+      const last = stableRecords.get(model);
+      if (last?.version.version !== version) return;
+      if (last.before !== undefined) {
+        const record = { version: last.before };
+        await writeStable(model, record);
+        stableRecords.set(model, record);
+        return;
+      }
+      await files.remove(stablePath(model));
+      await files.sync(join(modelsDir, model));
+      stableRecords.delete(model);
     });
   }
 
   function isStable(digest: string): boolean {
-    for (const version of stableVersions.values()) if (version.digest === digest) return true;
+    for (const { before, version } of stableRecords.values()) {
+      if (version.digest === digest || before?.digest === digest) return true;
+    }
     return false;
   }
 
@@ -197,15 +234,16 @@ export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStor
       for (const model of await files.list(modelsDir)) {
         await files.remove(`${stablePath(model)}.new`);
         const text = await files.read(stablePath(model));
-        const version = text === undefined ? undefined : parseStable(text);
-        if (version !== undefined) stableVersions.set(model, version);
+        const record = text === undefined ? undefined : parseStable(text);
+        if (record !== undefined) stableRecords.set(model, record);
         else if (text !== undefined) options.log.warn({ model }, 'the stable record cannot be read');
       }
     },
     ensureBlob,
     ensure,
-    stable: (model) => stableVersions.get(model),
+    stable: (model) => stableRecords.get(model)?.version,
     recordStable,
+    withdrawStable,
     discard,
     async collect(inUse, unusedForMs) {
       const before = Date.now() - unusedForMs;

@@ -322,7 +322,10 @@ class WorkerActor implements Worker, CoveringWorker {
         standby: repeatsOn(probation, this.assigned),
       });
     }
-    if (isNewVerdict) this.#around.notice(this, { kind: 'condemned', verdict: condemned });
+    if (isNewVerdict) {
+      this.#around.notice(this, { kind: 'condemned', verdict: condemned });
+      void this.#withdrawStable();
+    }
     const from = this.#state;
     const to = workerStateOf(snapshot);
     if (from === to) return;
@@ -357,6 +360,17 @@ class WorkerActor implements Worker, CoveringWorker {
       await this.#around.store.recordStable(this.model, version);
     } catch (error) {
       this.#around.log.error({ err: error, worker: this.key }, 'the stable version could not be recorded');
+    }
+    // The verdict may have come meanwhile.
+    if (this.#snapshot.context.condemned !== undefined) await this.#withdrawStable();
+  }
+
+  /** A condemned version is nobody's snapshot, whenever it was condemned. */
+  async #withdrawStable(): Promise<void> {
+    try {
+      await this.#around.store.withdrawStable(this.model, this.version);
+    } catch (error) {
+      this.#around.log.error({ err: error, worker: this.key }, 'the stable version could not be withdrawn');
     }
   }
 }

@@ -111,6 +111,43 @@ describe('snapshot store', () => {
     expect(readFileSync(await store.ensure('iris', first), 'utf8')).to.equal(contents.get(first.digest));
   });
 
+  it('a version that is withdrawn gives its place back to the one before it, whose artifact is still there', async () => {
+    const store = await open();
+    await store.recordStable('iris', first);
+    await store.recordStable('iris', second);
+    await store.recordStable('iris', second);
+    await store.withdrawStable('iris', first.version);
+    expect(store.stable('iris'), 'another one is stable').to.deep.equal(second);
+    expect(await store.collect(new Set(), -1)).to.equal(0);
+    await (await open()).withdrawStable('iris', second.version);
+    const later = await open({ unreachable: true });
+    expect(later.stable('iris')).to.deep.equal(first);
+    const path = await later.ensure('iris', first);
+    expect(readFileSync(path, 'utf8')).to.equal(contents.get(first.digest));
+    await later.withdrawStable('iris', first.version);
+    expect(later.stable('iris')).to.equal(undefined);
+    expect((await open()).stable('iris')).to.equal(undefined);
+  });
+
+  it('a power cut at any write of a withdrawal leaves one of the two, complete', async () => {
+    for (let step = 1; ; step += 1) {
+      const whole = await open();
+      await whole.recordStable('iris', first);
+      await whole.recordStable('iris', second);
+      const uncut = cutAt(1_000);
+      await open({ files: uncut });
+      const store = await open({ files: cutAt(uncut.steps + step) });
+      const fault = await store.withdrawStable('iris', second.version).catch((thrown: unknown) => thrown);
+      const found = (await open()).stable('iris');
+      expect([first, second]).to.deep.include(found);
+      if (fault === undefined) {
+        expect(found).to.deep.equal(first);
+        return;
+      }
+      expect(fault).to.be.instanceOf(PowerCut);
+    }
+  });
+
   it('a power cut at any write leaves the old stable version or the new one, each complete', async () => {
     await (await open()).recordStable('iris', first);
     const found = new Set<number>();
