@@ -6,7 +6,7 @@ import { outcomeLine } from './drill.js';
 import { residencyDrill } from './residency.js';
 
 describe('the drill residency', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   const clusters: TestCluster[] = [];
   after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
 
