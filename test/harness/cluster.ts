@@ -283,10 +283,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   }
 }
 
-/** The last value of a list that should become empty: polled for five seconds at most. */
+/** The last value of a list that should become empty: polled for twenty seconds at most. */
 async function settle<T>(read: () => T[]): Promise<T[]> {
   try {
-    await waitUntil('nothing is left', () => read().length === 0, { timeoutMs: 5_000 });
+    await waitUntil('nothing is left', () => read().length === 0, { timeoutMs: 20_000 });
     return [];
   } catch {
     return read();

@@ -73,7 +73,7 @@ export async function launchCluster(options: LaunchedOptions): Promise<Launched>
   const lockPath = join(options.cwd, '.troupe/cluster.lock');
   try {
     await waitUntil('the cluster is up', () => ended || output.includes('Ctrl-C ends it.'), {
-      timeoutMs: options.readyMs ?? 30_000,
+      timeoutMs: options.readyMs ?? 60_000,
     });
     if (ended) throw new Error(`npm start has ended:\n${output}\n${errors}`);
   } catch (thrown) {
@@ -122,7 +122,7 @@ export async function launchCluster(options: LaunchedOptions): Promise<Launched>
       for (const identity of [npm, launcher]) if (isAlive(identity)) sendSignal(identity.pid, 'SIGKILL');
       child.kill('SIGKILL');
       await sweepRun(lock.runId);
-      await waitUntil('the guard is gone', () => !isAlive(lock.guard), { timeoutMs: 15_000 });
+      await waitUntil('the guard is gone', () => !isAlive(lock.guard), { timeoutMs: 30_000 });
     },
   };
 }

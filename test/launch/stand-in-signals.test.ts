@@ -10,7 +10,7 @@ import { launchCluster } from './launched.js';
 import { createStandInClone, type StandInClone } from './stand-in-clone.js';
 
 describe('the launcher, on stand-ins for coordinator and host', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let clone: StandInClone;
   beforeEach(() => {
     clone = createStandInClone();
@@ -20,8 +20,8 @@ describe('the launcher, on stand-ins for coordinator and host', function () {
   const drained = ['host drained with the servers up', 'coordinator drained with the servers up'];
   const context: EndsContext = {
     root: () => clone.root,
-    readyMs: 30_000,
-    endMs: 20_000,
+    readyMs: 60_000,
+    endMs: 60_000,
     after() {
       // In this order, each before the servers ended, and untouched by the terminal's own signal.
       expect(clone.notes().filter((note) => !note.includes(' up as '))).to.deep.equal(drained);
@@ -45,7 +45,7 @@ describe('the launcher, on stand-ins for coordinator and host', function () {
         launched.child.stdin?.write('\x03');
         return launched.output().includes('Asked again');
       });
-      await launched.expectNothingLeft(8_000);
+      await launched.expectNothingLeft(20_000); // of the 30 s that its host has to drain
     } finally {
       await launched.destroy();
     }
@@ -68,7 +68,7 @@ describe('the launcher, on stand-ins for coordinator and host', function () {
         });
         expect(existsSync(join(clone.root, '.troupe/data/nats'))).to.equal(false);
         sendSignal(launched.npm.pid, 'SIGTERM');
-        await launched.expectNothingLeft(20_000);
+        await launched.expectNothingLeft(context.endMs);
         expect(clone.notes()).to.include.members(drained);
       } finally {
         await launched.destroy();
@@ -90,7 +90,7 @@ describe('the launcher, on stand-ins for coordinator and host', function () {
       );
       sendSignal(launched.npm.pid, 'SIGTERM');
       expect(await launched.exitCode).to.equal(0);
-      await launched.expectNothingLeft(20_000);
+      await launched.expectNothingLeft(context.endMs);
     } finally {
       await launched.destroy();
     }
@@ -109,7 +109,7 @@ describe('the launcher, on stand-ins for coordinator and host', function () {
       await waitUntil('NATS is back', () => launched.errors().includes('NATS is back'));
       sendSignal(launched.npm.pid, 'SIGTERM');
       expect(await launched.exitCode).to.equal(0);
-      await launched.expectNothingLeft(20_000);
+      await launched.expectNothingLeft(context.endMs);
     } finally {
       await launched.destroy();
     }
@@ -128,7 +128,7 @@ describe('the launcher, on stand-ins for coordinator and host', function () {
           ),
       );
       sendSignal(launched.npm.pid, 'SIGTERM');
-      await launched.expectNothingLeft(20_000);
+      await launched.expectNothingLeft(context.endMs);
     } finally {
       await launched.destroy();
     }
@@ -152,7 +152,7 @@ describe('the launcher, on stand-ins for coordinator and host', function () {
     await waitUntil(
       'nothing is left',
       () => findByRunId(lock.runId).length === 0 && !isAlive({ pid: lock.pid, startedAt: undefined }),
-      { timeoutMs: 20_000 },
+      { timeoutMs: 30_000 },
     );
     await failed;
   });
