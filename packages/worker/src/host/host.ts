@@ -305,6 +305,7 @@ class HostProcess implements Host {
       ttlMs: settings.leaseTtlMs,
       log: this.#log,
       report: () => this.report(),
+      isWatched: () => table.list().some((worker) => worker.isOnProbation),
       onEpoch: (epoch) => this.#gate.learn(epoch),
       onFenced: () => this.#standDown(),
     });

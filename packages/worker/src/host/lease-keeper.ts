@@ -14,6 +14,8 @@ export interface LeaseKeeperOptions {
   readonly log: Log;
   /** Built anew for every renewal. */
   readonly report: () => HostReport;
+  /** Whether a version on trial is judged by the report; default never. */
+  readonly isWatched?: () => boolean;
   /** Called with the epoch of every registration and renewal. */
   readonly onEpoch: (epoch: number) => void;
   /** Called when the lease was taken over: drains all workers and resolves within its bound. */
@@ -107,6 +109,7 @@ export function createLeaseKeeper(options: LeaseKeeperOptions): LeaseKeeper {
     release: async (token) => {
       if (token !== undefined) await store.releaseHost(host, token);
     },
+    isWatched: () => options.isWatched?.() === true,
     standDown: async () => {
       deadlineMs = undefined;
       await options.onFenced();

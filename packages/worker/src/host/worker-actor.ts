@@ -81,6 +81,8 @@ export interface Worker {
   drain(cause: string): void;
   /** Ends its processes now; what they hold is handed back. */
   kill(): void;
+  /** A rollout of its version is under way, which the leader judges by its figures. */
+  readonly isOnProbation: boolean;
   report(): WorkerReport;
   /** Digests of the artifacts that its runners have open. */
   digests(): string[];
@@ -261,6 +263,10 @@ class WorkerActor implements Worker, CoveringWorker {
     } else if (wasActive && ![...askers.values()].includes('active')) {
       runner?.order({ kind: 'cover', version, mode: 'ready' });
     }
+  }
+
+  get isOnProbation(): boolean {
+    return this.#snapshot.context.probation !== undefined;
   }
 
   report(): WorkerReport {

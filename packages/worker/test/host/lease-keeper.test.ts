@@ -27,6 +27,7 @@ describe('lease keeper', () => {
   let epochs: number[];
   let slots: number;
   let drained: () => void;
+  let watched: boolean;
   let keeper: LeaseKeeper;
 
   const report = (): HostReport => ({
@@ -58,6 +59,7 @@ describe('lease keeper', () => {
     epochs = [];
     slots = 8;
     drained = () => undefined;
+    watched = false;
     const store = new Proxy(inner as LeaseStore, {
       get: (target, name) => {
         const member = Reflect.get(target, name) as unknown;
@@ -74,6 +76,7 @@ describe('lease keeper', () => {
       ttlMs,
       log,
       report,
+      isWatched: () => watched,
       onEpoch: (epoch) => epochs.push(epoch),
       onFenced: () => {
         fencings += 1;
@@ -99,6 +102,19 @@ describe('lease keeper', () => {
       expect(await remaining()).to.be.greaterThan(ttlMs / 2);
       expect(keeper.remainingMs()).to.be.at.most(ttlMs).and.greaterThan(0);
     }
+  });
+
+  it('tells its report four times as often while a version on trial is judged by it', async () => {
+    keeper.start();
+    await pass(6_000);
+    const usual = epochs.length;
+    watched = true;
+    await pass(1_000); // the turn that was under way
+    const before = epochs.length;
+    await pass(6_000);
+    expect(usual).to.be.within(6, 7);
+    // The clock of this test goes in tenths of a second.
+    expect(epochs.length - before).to.be.within(20, 24);
   });
 
   it('a changed report is told at once, and changes during a renewal are told after it', async () => {
