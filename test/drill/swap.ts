@@ -100,6 +100,12 @@ async function run(
   const rate = Math.min(Math.floor(capacity / 2), size.rateLimit);
   await load.pace(rate);
 
+  /** Without load: under it, what a runner has not collected yet comes and goes by more than the tolerance. */
+  const memoryAtRest = async () => {
+    await load.pace(0);
+    await pause(size.restMs, signal);
+    return memoryOf(host);
+  };
   const spans: Span[] = [];
   let firstMemory = 0;
   await progress.step('Swapping good versions', async (update) => {
@@ -111,13 +117,14 @@ async function run(
       calmMs = span.endMs - span.startMs;
       update(`Swapping good versions: ${swap} of ${size.swaps}, ${Math.round(calmMs)} ms each`);
       if (swap === size.settleSwaps) {
-        await pause(size.restMs, signal);
-        firstMemory = memoryOf(host);
+        firstMemory = await memoryAtRest();
+        await load.pace(rate);
+        calmMs += 1_500;
       }
     }
   });
-  await pause(size.restMs, signal);
-  const lastMemory = memoryOf(host);
+  const lastMemory = await memoryAtRest();
+  await load.pace(rate);
 
   const outcomes: BadOutcome[] = [];
   await progress.step('Putting bad versions forward', async (update) => {
