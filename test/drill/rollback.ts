@@ -34,6 +34,8 @@ const bakeMs = 60_000;
 const flipBoundMs = 5;
 /** For an answer after a crash of both, in milliseconds. */
 const coldLimitMs = 30_000;
+/** Requests a second while nobody serves for seconds: they must find room in the queue (10,000). */
+const coldRate = 1_000;
 /** For a flip: there may be none, where the route was another before anything was left to answer. */
 const quietMs = 1_000;
 /** Of load on the new version before it is taken back. */
@@ -114,6 +116,7 @@ async function run(
   });
   const cold: { readonly by: string; readonly ms: number }[] = [];
   await progress.step('Rolling back to a cold snapshot', async () => {
+    await load.pace(Math.min(rate, coldRate));
     for (let turn = 0; turn < size.coldRollbacks; turn += 1) {
       const { flip, answeredMs } = await takeBack(ground, candidate, 'cold', flips, faults);
       // Where the route has left it before anybody covered, callers are answered by the version that it leads to.
