@@ -19,10 +19,10 @@ const guardPath = fileURLToPath(new URL('./guard.mjs', import.meta.url));
  */
 
 /**
- * @param {{ runId: string, files?: readonly string[], onReplaced?: () => void }} options
+ * @param {{ runId: string, files?: readonly string[], lock?: string, onReplaced?: () => void }} options
  * @returns {Guard}
  */
-export function startGuard({ runId, files = [], onReplaced }) {
+export function startGuard({ runId, files = [], lock, onReplaced }) {
   /** @type {Map<number, import('./processes.mjs').Charge>} */
   const charges = new Map();
   let dismissed = false;
@@ -35,7 +35,7 @@ export function startGuard({ runId, files = [], onReplaced }) {
     // The guard outlives what carries a run's id, also that of a launch around this one.
     delete env[runIdVariable];
     /** @type {import('./guard.mjs').GuardTask} */
-    const task = { runId, files, charges: [...charges.values()] };
+    const task = { runId, files, lock, charges: [...charges.values()] };
     const started = fork(guardPath, [JSON.stringify(task)], {
       detached: true,
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

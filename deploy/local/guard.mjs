@@ -5,7 +5,7 @@
  *
  * Argument: GuardTask as JSON.
  */
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import process from 'node:process';
 import { endInOrder, sweepRun } from './processes.mjs';
 
@@ -18,11 +18,13 @@ import { endInOrder, sweepRun } from './processes.mjs';
 /**
  * What a guard knows from its first moment on. Charges stand here as well as in messages, for a guard that takes another
  * one's place: the launcher may die before the new one has read a message.
- * @typedef {{ runId: string, files: readonly string[], charges: import('./processes.mjs').Charge[] }} GuardTask
+ * `lock` is the file that says whose `files` are: the next start may have taken it while this guard came up.
+ * @typedef {{ runId: string, files: readonly string[], lock: string | undefined,
+ *   charges: import('./processes.mjs').Charge[] }} GuardTask
  */
 
 /** @type {GuardTask} */
-const { runId, files, charges: firstCharges } = JSON.parse(process.argv[2] ?? '');
+const { runId, files, lock, charges: firstCharges } = JSON.parse(process.argv[2] ?? '');
 const charges = new Map(firstCharges.map((charge) => [charge.pid, charge]));
 /** Nobody is left who waits for the rest of a long drain. */
 const maxGraceMs = 10_000;
@@ -55,6 +57,18 @@ async function finish() {
     await endInOrder(left.map((charge) => ({ ...charge, graceMs: Math.min(charge.graceMs, maxGraceMs) })));
   }
   await sweepRun(runId);
-  if (!dismissed) for (const file of files) rmSync(file, { force: true });
+  if (!dismissed && lock !== undefined && isOurs(lock)) {
+    for (const file of [...files, lock]) rmSync(file, { force: true });
+  }
   process.exit(0);
+}
+
+/** @param {string} path */
+function isOurs(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')).runId === runId;
+  } catch {
+    // Gone, or nothing that a start has written.
+    return false;
+  }
 }

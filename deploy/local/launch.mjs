@@ -95,7 +95,8 @@ async function launchLocked(context, options, progress, signals) {
   const lock = await takeClusterLock({ lockPath, clusterPath, runId, progress, signal: signals.stop });
   const guard = startGuard({
     runId,
-    files: [clusterPath, lockPath],
+    files: [clusterPath],
+    lock: lockPath,
     onReplaced: () => lock.update({ guard: guard.identity() }),
   });
   lock.update({ guard: guard.identity() });
