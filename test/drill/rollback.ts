@@ -9,7 +9,7 @@ import { sendSignal } from '../../deploy/local/processes.mjs';
 import { waitUntil } from '../harness/wait-until.js';
 import { affineModel } from './affine-models.js';
 import type { Drill, DrillContext } from './drill.js';
-import { monotonicMs, startSteadyLoad } from './steady-load.js';
+import { type LoadResults, monotonicMs, startSteadyLoad } from './steady-load.js';
 import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
 import { median, percentile } from './windows.js';
 
@@ -42,6 +42,15 @@ const quietMs = 1_000;
 const servingMs = 100;
 
 type Cause = 'crash' | 'admin' | 'cold';
+
+/** One rollout and the way back, on the monotonic clock. */
+interface Turn {
+  readonly cause: Cause;
+  readonly startMs: number;
+  /** When its end was brought about. */
+  readonly askedMs: number;
+  readonly endMs: number;
+}
 
 /** One flip, from the events of the host. */
 interface Flip {
@@ -100,13 +109,16 @@ async function run(
   const capacity = await load.measureCapacity(64, size.capacityMs);
   const rate = Math.min(Math.floor(capacity / 2), size.rateLimit);
   await load.pace(rate);
+  const turns: Turn[] = [];
   const byHost: number[] = [];
   const byLeader: number[] = [];
   const orderMs: number[] = [];
   await progress.step('Rolling back', async (update) => {
     for (let turn = 0; turn < size.rollbacks; turn += 1) {
       const cause = turn % 2 === 0 ? 'crash' : 'admin';
+      const startMs = monotonicMs();
       const { flip, askedMs } = await takeBack(ground, candidate, cause, flips, faults);
+      turns.push({ cause, startMs, askedMs, endMs: monotonicMs() });
       if (flip !== undefined) {
         (cause === 'crash' ? byHost : byLeader).push(flip.tookMs);
         if (cause === 'admin') orderMs.push(flip.condemnedMs - askedMs);
@@ -131,6 +143,7 @@ async function run(
     if (results[what] > 0)
       faults.push(`${results[what]} requests ${what}: ${results.faults.slice(0, 5).join('; ')}`);
   }
+  faults.push(...tellFailures(results, turns));
   // A short drill is slow on purpose: it may leave the standby nothing to answer.
   if (byHost.length < size.rollbacks / 2 && !Number.isFinite(size.rateLimit)) {
     faults.push(`only ${byHost.length} flips of ${size.rollbacks / 2} by crash were told of`);
@@ -197,6 +210,23 @@ async function takeBack(
   }
   await onlyWorkerLeft(client, signal);
   return { flip, askedMs, answeredMs };
+}
+
+/** In which turns requests failed, and when after the verdict was asked for. */
+function tellFailures({ count, outcomes, startMs }: LoadResults, turns: readonly Turn[]): string[] {
+  return turns.flatMap((turn, index) => {
+    const failed: number[] = [];
+    for (let at = 0; at < count; at += 1) {
+      const asked = startMs[at] ?? 0;
+      if (outcomes[at] === 3 && asked >= turn.startMs && asked < turn.endMs)
+        failed.push(asked - turn.askedMs);
+    }
+    if (failed.length === 0) return [];
+    const [first, last] = [failed[0] ?? 0, failed.at(-1) ?? 0].map(Math.round);
+    return [
+      `${failed.length} failed in rollback ${index + 1}, by ${turn.cause}, ${first} to ${last} ms after it was asked for`,
+    ];
+  });
 }
 
 /** The flip that follows; the route may be another before anything was left for the standby to answer. */

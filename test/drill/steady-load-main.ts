@@ -12,7 +12,7 @@ const capacity = 8_000_000;
 const startMs = new Float64Array(capacity);
 const endMs = new Float64Array(capacity);
 const versions = new Int32Array(capacity);
-/** 0 open, 1 right, 2 wrong, 3 failed, 4 right but degraded. */
+/** As in `LoadResults`. */
 const outcomes = new Uint8Array(capacity);
 const factors = new Map<number, number>();
 const faults: string[] = [];

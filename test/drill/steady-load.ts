@@ -36,6 +36,8 @@ export interface LoadResults {
   readonly startMs: Float64Array;
   readonly endMs: Float64Array;
   readonly versions: Int32Array;
+  /** 0 open, 1 right, 2 wrong, 3 failed, 4 right but degraded. */
+  readonly outcomes: Uint8Array;
   readonly right: number;
   readonly degraded: number;
   readonly wrong: number;
@@ -163,5 +165,5 @@ function readResults(file: Buffer, count: number, faults: readonly string[]): Lo
     number,
     number,
   ];
-  return { count, startMs, endMs, versions, right, degraded, wrong, failed, lost, faults };
+  return { count, startMs, endMs, versions, outcomes, right, degraded, wrong, failed, lost, faults };
 }

@@ -84,7 +84,8 @@ describe('a rollout', function () {
     await answeredBy('immediate', 2);
     const { rollout, stable, active } = await reached('immediate', 'promoted');
     expect({ stable, active }).to.deep.equal({ stable: 2, active: false });
-    expect(rollout?.story.map(({ text }) => text)).to.have.length(3);
+    // begun, its first moment, all traffic, promoted
+    expect(rollout?.story.map(({ text }) => text)).to.have.length(4);
     await waitUntil('version 1 has no worker', async () =>
       (await client.workers()).every((worker) => worker.model !== 'immediate' || worker.version === 2),
     );

@@ -5,8 +5,8 @@
  * E1  Errors: of at least 50 requests, 5 of 100 more failed than on stable. Counted are only requests that failed here
  *     and that stable answered when they were repeated there; so stable's own share among the very same requests is none.
  * E2  Latency: p99 above 3 × stable's, each over at least 200 requests of the last minute, and by 5 ms at least: below
- *     that it is the machine's noise. What was found must still hold when as many requests again were answered, so that
- *     the slow first runs of a fresh process condemn nobody.
+ *     that it is the machine's noise. A runner's samples begin once it has settled: the slow first runs of a fresh process
+ *     condemn nobody. What was found must still hold when as many requests again were answered.
  */
 import type { VersionFigures } from '@troupe/shared';
 

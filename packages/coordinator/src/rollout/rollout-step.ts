@@ -89,7 +89,10 @@ function leaveStaging(
   return takeStep(model, rollout, { kind: EventKind.RolloutPromoted, text, fields }, at);
 }
 
-/** The canary step of this index; behind the last one, or at 100 % without a time of its own, all traffic goes over. */
+/**
+ * The canary step of this index; behind the last one, or at 100 % without a time of its own, all traffic goes over, and so it
+ * does where nobody else could have the rest.
+ */
 function enterStep(
   model: ModelRecord,
   rollout: RolloutRecord,
@@ -102,7 +105,7 @@ function enterStep(
     rollout.phase === RolloutPhase.Staging
       ? `${countOf(view.ready, 'worker')} of version ${rollout.to} loaded and passed the gate`
       : `nothing was found against version ${rollout.to}`;
-  if (step === undefined || (step.percent === 100 && step.holdMs === 0))
+  if (rollout.gap === true || step === undefined || (step.percent === 100 && step.holdMs === 0))
     return handOver(model, rollout, before, view, at);
   const text = `${before}: ${step.percent} % of the traffic goes to it for ${spanOf(step.holdMs)}`;
   const fields = { phase: RolloutPhase.Canary, stepIndex };

@@ -160,7 +160,7 @@ describe('the settings of a rollout', () => {
   it('have defaults', () => {
     expect(resolveRolloutSettings({})).to.deep.equal({
       strategy: 'immediate',
-      steps: [],
+      steps: [{ percent: 25, holdMs: 400 }],
       bakeMs: 300_000,
       maxUnavailable: 0,
       maxCrashes: 3,

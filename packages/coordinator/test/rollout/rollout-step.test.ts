@@ -21,7 +21,11 @@ interface Row {
 
 const crash = { host: 'h1', device: 'cpu:0', kind: 'crash', cause: 'it died 4 times' } as const;
 const broken = { ...crash, kind: 'candidate', cause: 'it does not load' } as const;
-const immediate = { ...settings, strategy: RolloutStrategy.Immediate, steps: [] };
+const immediate = {
+  ...settings,
+  strategy: RolloutStrategy.Immediate,
+  steps: [{ percent: 25, holdMs: 400 }],
+};
 const shadow = { ...settings, strategy: RolloutStrategy.Shadow, steps: [] };
 const finding = { kind: 'evidence', text: 'half of the requests failed' } as const;
 const back = { phase: 'rolled_back', stable: 1 } as const;
@@ -35,13 +39,25 @@ const table: readonly Row[] = [
     title: 'staging, immediate, all serve',
     now: { settings: immediate },
     sees: {},
+    next: { phase: 'canary', stepIndex: 0 },
+  },
+  {
+    title: 'the first moment of an immediate one is over',
+    now: { phase: 'canary', settings: immediate },
+    sees: { heldMs: 400 },
     next: { phase: 'baking', stable: 2 },
   },
   {
-    title: 'staging, immediate without a bake time, all serve',
-    now: { settings: { ...immediate, bakeMs: 0 } },
-    sees: {},
+    title: 'the first moment of an immediate one without a bake time is over',
+    now: { phase: 'canary', settings: { ...immediate, bakeMs: 0 } },
+    sees: { heldMs: 400 },
     next: { phase: 'promoted', stable: 2 },
+  },
+  {
+    title: 'staging, immediate with a gap, all serve',
+    now: { gap: true, settings: immediate },
+    sees: {},
+    next: { phase: 'baking', stable: 2 },
   },
   {
     title: 'staging, a canary whose first step is all',
@@ -240,7 +256,11 @@ describe('the next step of a rollout', () => {
       stable: { requests: 900, errors: 0, p99Ms: 2, samples: 900 },
       crashes: 1,
     };
-    const handed = decideStep(inRollout({ settings: immediate }), view({ evidence }), at);
+    const handed = decideStep(
+      inRollout({ phase: 'canary', settings: immediate }),
+      view({ evidence, heldMs: 400 }),
+      at,
+    );
     expect(handed?.change.rollout.baseline).to.deep.equal(evidence.stable);
     const taken = decideStep(inRollout({ phase: 'baking' }), view({ evidence, finding }), at);
     expect(taken?.change.rollout.evidence).to.deep.equal(evidence);

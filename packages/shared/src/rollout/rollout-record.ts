@@ -7,7 +7,7 @@
  */
 
 export const RolloutStrategy = {
-  /** All traffic at once, as soon as every wanted worker of the new version is warm. */
+  /** All traffic, but for a first moment at a quarter, as soon as every wanted worker of the new version is warm. */
   Immediate: 'immediate',
   /** Step by step, each step held for its time. */
   Canary: 'canary',
@@ -19,7 +19,7 @@ export type RolloutStrategy = (typeof RolloutStrategy)[keyof typeof RolloutStrat
 export const RolloutPhase = {
   /** Workers of the new version load, warm and pass the gate beside those of stable. */
   Staging: 'staging',
-  /** A share of the traffic goes to the new version: `steps[stepIndex]`. */
+  /** A share of the traffic goes to the new version, `steps[stepIndex]`: in a canary, and in the first moment of an immediate one. */
   Canary: 'canary',
   /** `stable` names the new version; the old one stands by. */
   Baking: 'baking',
@@ -40,7 +40,7 @@ export interface RolloutStep {
 /** How a rollout goes about it. */
 export interface RolloutSettings {
   readonly strategy: RolloutStrategy;
-  /** Empty for `immediate` and `shadow`. */
+  /** Empty for `shadow`. */
   readonly steps: readonly RolloutStep[];
   /** How long the old version stands by after the new one got all traffic, in milliseconds; 0: not at all. */
   readonly bakeMs: number;

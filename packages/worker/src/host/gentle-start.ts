@@ -1,12 +1,11 @@
 /**
  * The first moments of a runner that loads gently: Node's own start takes a third of a second of a core, which would be
- * taken from the runners that serve. From its first word on the runner sees to its priority itself.
+ * taken from the runners that serve. From its first word on the runner sees to its share itself.
  */
-import { getPriority } from 'node:os';
 import type { Log } from '@troupe/shared';
-import { lowerPriority, raisePriority } from '../runner/gentle-load.js';
+import { type GentleLoad, takeLittle, takeUsualShare } from '../runner/gentle-load.js';
 
-/** On a machine without a free moment the lowest priority gets nothing done: from then on it starts at the usual one. */
+/** On a machine without a free moment it gets nothing done: from then on it starts as any other process. */
 const gentleMs = 1_500;
 
 export interface GentleStart {
@@ -14,16 +13,15 @@ export interface GentleStart {
   end(): void;
 }
 
-/** Lowers the priority of a process that was just started. */
-export function startGently(pid: number, log: Log): GentleStart {
-  const attempt = (act: () => void) => {
-    try {
-      act();
-    } catch (error) {
-      log.debug({ err: error, runnerPid: pid }, 'the priority of a runner could not be set'); // it has ended
-    }
-  };
-  attempt(() => lowerPriority(pid));
-  const timer = setTimeout(() => attempt(() => raisePriority(pid, getPriority())), gentleMs);
+/** Takes from a process that was just started what others need. */
+export function startGently(pid: number, gentle: GentleLoad, log: Log): GentleStart {
+  const failed = (error: unknown) =>
+    log.debug({ err: error, runnerPid: pid }, 'the share of a runner could not be set'); // it has ended
+  try {
+    takeLittle(pid, gentle);
+  } catch (error) {
+    failed(error);
+  }
+  const timer = setTimeout(() => void takeUsualShare(pid, gentle).catch(failed), gentleMs);
   return { end: () => clearTimeout(timer) };
 }

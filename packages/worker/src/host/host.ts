@@ -42,7 +42,7 @@ import { findDevices, type WantedDevices } from './host-devices.js';
 import { readPackageVersions } from './host-package.js';
 import { HostUpkeep } from './host-upkeep.js';
 import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.js';
-import { planGentleLoad, tryRaisingPriority } from './priority-trial.js';
+import { planGentleLoad, tryGentleLoads } from './priority-trial.js';
 import { createResumeList, type ResumeList } from './resume-list.js';
 import { ResumeServing } from './resume-serving.js';
 import { createRunnerRegister } from './runner-register.js';
@@ -206,11 +206,11 @@ class HostProcess implements Host {
 
     const { signal } = this.#leaving;
     const log = this.#log;
-    const [devices, raisesPriority] = await Promise.all([
+    const [devices, gentle] = await Promise.all([
       findDevices(this.#options.devices, { log, signal }),
-      tryRaisingPriority(),
+      tryGentleLoads(),
     ]);
-    this.#raisesPriority = raisesPriority;
+    this.#raisesPriority = gentle !== 'session';
     const slots = this.#options.slots ?? devices.length * defaults.slotsPerDevice;
     this.#meter = new DeviceMeter(devices, this.#options.memoryBudgets);
     this.#goOn();
@@ -261,7 +261,7 @@ class HostProcess implements Host {
         },
         ...(this.#options.runnerEntry === undefined ? {} : { runnerEntry: this.#options.runnerEntry }),
         intraOpThreads: (device) => countIntraOpThreads(device, devices),
-        loadGently: () => planGentleLoad(raisesPriority),
+        loadGently: () => planGentleLoad(gentle),
         siblings: this.#siblings,
         notice: (worker, notice) => this.#notice(worker, notice),
       },

@@ -20,6 +20,7 @@ import type {
   RunnerSpec,
   RunnerStatus,
 } from '../ipc/runner-messages.js';
+import { gentleCommand } from '../runner/gentle-load.js';
 import { startGently } from './gentle-start.js';
 import { HeldMessages } from './held-messages.js';
 import type { RunnerRegister } from './runner-register.js';
@@ -98,7 +99,12 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
   let drained = false;
   let settled = false;
 
+  const node = { command: process.execPath, args: process.execArgv };
+  const started =
+    spec.loadsGently === undefined ? node : gentleCommand(spec.loadsGently, node.command, node.args);
   const child: ChildProcess = fork(fileURLToPath(options.entry ?? ownEntry), [], {
+    execPath: started.command,
+    execArgv: [...started.args],
     // In a session of its own: a terminal's Ctrl-C and hang-up reach the host alone, which then drains. The runner
     // dies with the host all the same, by its channel.
     detached: true,
@@ -106,7 +112,8 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     stdio: ['ignore', 2, 2, 'ipc'],
   });
   const { pid } = child;
-  const gently = pid === undefined || spec.loadsGently === undefined ? undefined : startGently(pid, log);
+  const gently =
+    pid === undefined || spec.loadsGently === undefined ? undefined : startGently(pid, spec.loadsGently, log);
   if (pid !== undefined) options.register.add(pid);
 
   const endProcess = (cause: KillCause) => {

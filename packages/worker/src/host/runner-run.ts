@@ -2,7 +2,6 @@
  * One life of a runner actor of the worker machine: fetch and verify the artifact, fork, pass orders and reports on,
  * tell the end. Stopping it kills the process; it restarts nothing.
  */
-import { getPriority } from 'node:os';
 import {
   asTroupeError,
   type ClusterSettings,
@@ -12,7 +11,7 @@ import {
   type Probation,
 } from '@troupe/shared';
 import type { HeldMessage, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
-import type { GentleLoad } from './priority-trial.js';
+import type { GentlePlan } from './priority-trial.js';
 import { repeatsOn } from './probation.js';
 import { type HandBack, loadFailureText, type RunnerProcess, startRunnerProcess } from './runner-process.js';
 import type { RunnerRegister } from './runner-register.js';
@@ -35,7 +34,7 @@ export interface RunnerSurroundings {
   readonly runnerEntry?: URL;
   intraOpThreads(device: string): number;
   /** How a version on probation loads, so that it takes little from the one that serves. */
-  loadGently(): GentleLoad;
+  loadGently(): GentlePlan;
 }
 
 /** How a runner ended, for people and the leader. */
@@ -202,8 +201,8 @@ export class RunnerRun {
       version,
       device,
       modelPath,
-      intraOpThreads: gently.intraOpThreads ?? this.#around.intraOpThreads(device),
-      ...(gently.loadsGently === true ? { loadsGently: { thenPriority: getPriority() } } : {}),
+      intraOpThreads: this.#around.intraOpThreads(device),
+      ...gently,
       ...(standby === undefined ? {} : { standby }),
       credits,
       ackWaitMs: settings.ackWaitMs,

@@ -3,6 +3,7 @@
  * one build, so this is not a wire format. The runner lives exactly as long as the channel does.
  */
 import type { ModelVersion, NatsAccess, NatsReplicas, Signature, WireError } from '@troupe/shared';
+import type { GentleLoad } from '../runner/gentle-load.js';
 
 /** What a runner gets as its first message; everything that it needs, so that it reads no environment of its own. */
 export interface RunnerSpec {
@@ -28,8 +29,8 @@ export interface RunnerSpec {
   readonly suspects?: readonly number[];
   /** On probation: the version that requests are repeated on. */
   readonly standby?: ModelVersion;
-  /** Load at the lowest priority, and raise it to this one, the host's own, when warm. */
-  readonly loadsGently?: { readonly thenPriority: number };
+  /** Take little from the others until warm. */
+  readonly loadsGently?: GentleLoad;
 }
 
 /** How another version's queue is covered: by pulling it, or by being ready to. */

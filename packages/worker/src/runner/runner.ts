@@ -21,7 +21,7 @@ import { connectNats, type NatsLink } from '@troupe/shared/nats';
 import type { CoverMode, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
 import { type ModelSession, startSession } from '../onnx/session-client.js';
 import { BatchPace } from './batch-pace.js';
-import { lowerPriority, raisePriority } from './gentle-load.js';
+import { takeLittle, takeUsualShare } from './gentle-load.js';
 import { RequestFlow } from './request-flow.js';
 import { RunnerLanes } from './runner-lanes.js';
 import { warmUp } from './warm-up.js';
@@ -37,7 +37,7 @@ export interface RunnerProcessDoors {
 
 const statusEveryMs = 250;
 const connectRetryMs = 500;
-/** On a machine without a free moment the lowest priority gets nothing done: from then on it loads at the usual one. */
+/** On a machine without a free moment it gets nothing done: from then on it loads as any other process. */
 const gentleLimitMs = 10_000;
 /** What a runner may still spend on answers after its host died. */
 const lastWordsMs = 1_000;
@@ -68,8 +68,12 @@ export class Runner {
     this.#log = createLog(`runner ${spec.model} v${spec.version.version} ${spec.device}`, spec.logLevel);
     // The session's thread inherits it, and so do its own.
     if (spec.loadsGently !== undefined) {
-      lowerPriority(process.pid);
-      this.#gentleTimer = setTimeout(() => this.#endGentleness(), gentleLimitMs);
+      takeLittle(process.pid, spec.loadsGently);
+      this.#gentleTimer = setTimeout(() => {
+        this.#endGentleness().catch((error: unknown) =>
+          this.#log.warn({ err: error }, 'it goes on loading gently'),
+        );
+      }, gentleLimitMs);
     }
     this.#session = startSession({
       modelPath: spec.modelPath,
@@ -109,7 +113,7 @@ export class Runner {
       assertSameSignature(signature, this.#spec.version.signature);
       this.#doors.report({ kind: 'loaded', signature, loadMs });
       await warmUp(this.#session, this.#spec.version, this.#standby !== undefined, this.#pace);
-      this.#endGentleness();
+      await this.#endGentleness();
       if (this.#draining !== undefined) return;
       this.#doors.report({ kind: 'warmed' });
     } catch (thrown) {
@@ -163,11 +167,12 @@ export class Runner {
     this.#doors.die('its host is gone');
   }
 
-  #endGentleness(): void {
-    if (this.#gentleTimer === undefined) return;
+  async #endGentleness(): Promise<void> {
+    const { loadsGently } = this.#spec;
+    if (this.#gentleTimer === undefined || loadsGently === undefined) return;
     clearTimeout(this.#gentleTimer);
     this.#gentleTimer = undefined;
-    raisePriority(process.pid, this.#spec.loadsGently?.thenPriority ?? 0);
+    await takeUsualShare(process.pid, loadsGently);
   }
 
   async #connect(): Promise<void> {

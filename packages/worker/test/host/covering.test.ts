@@ -1,4 +1,5 @@
 /** Who covers for a worker, and what its runners give away: the deciders behind probation, without processes. */
+import { getPriority } from 'node:os';
 import type { ModelVersion, TensorSpec, WorkerState } from '@troupe/shared';
 import { expect } from 'chai';
 import { parseHostCommand } from '../../src/host/parse-command.js';
@@ -189,9 +190,12 @@ describe('commands about a rollout', () => {
 });
 
 describe('what a candidate may take', () => {
-  it('is one thread where priorities cannot be raised again, and the lowest priority where they can', () => {
-    expect(planGentleLoad(false)).to.deep.equal({ intraOpThreads: 1 });
-    expect(planGentleLoad(true)).to.deep.equal({ loadsGently: true });
+  it('is one thread where nothing but the session’s share can be taken back, else all of them, behind all others', () => {
+    expect(planGentleLoad('session')).to.deep.equal({ loadsGently: { by: 'session' }, intraOpThreads: 1 });
+    expect(planGentleLoad('nice')).to.deep.equal({
+      loadsGently: { by: 'nice', thenPriority: getPriority() },
+    });
+    expect(planGentleLoad('idle_policy')).to.deep.equal({ loadsGently: { by: 'idle_policy' } });
   });
 });
 

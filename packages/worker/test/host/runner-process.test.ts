@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { createLog, type TroupeError } from '@troupe/shared';
 import { expect } from 'chai';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
-import { tryRaisingPriority } from '../../src/host/priority-trial.js';
+import { tryGentleLoads } from '../../src/host/priority-trial.js';
 import { type RunnerEnd, type RunnerProcess, startRunnerProcess } from '../../src/host/runner-process.js';
 import { createRunnerRegister } from '../../src/host/runner-register.js';
 import type { RunnerReport, RunnerSpec } from '../../src/ipc/runner-messages.js';
 import { version } from '../machine/timed-worker.js';
+import { threadPolicies } from '../processor-share.js';
 
 const log = createLog('test', 'silent');
 const entry = new URL('./stand-in-runner.ts', import.meta.url);
@@ -147,11 +148,21 @@ describe('runner process', () => {
   });
 
   it('a runner that loads gently starts at the lowest priority, and not for long where it gets nothing done', async function () {
-    if (!(await tryRaisingPriority())) this.skip();
+    if ((await tryGentleLoads()) === 'session') this.skip();
     const before = getPriority();
-    const { pid } = run('mute', { loadsGently: { thenPriority: before } }).process;
+    const { pid } = run('mute', { loadsGently: { by: 'nice', thenPriority: before } }).process;
     expect(getPriority(pid)).to.equal(19);
     await waitUntil('it has its priority back', () => getPriority(pid) === before, { timeoutMs: 30_000 });
+  });
+
+  it('a runner that loads gently starts behind all others where the system has a policy for that, and not for long', async function () {
+    if ((await tryGentleLoads()) !== 'idle_policy') this.skip();
+    const { pid } = run('mute', { loadsGently: { by: 'idle_policy' } }).process;
+    const policies = () => new Set(threadPolicies(pid as number));
+    await waitUntil('all its threads have the policy', () => [...policies()].join() === '5');
+    await waitUntil('all its threads are as any other', () => [...policies()].join() === '0', {
+      timeoutMs: 30_000,
+    });
   });
 
   it('a runner that dies of a redelivered message alone is a strike against that message, not the version', async () => {

@@ -1,6 +1,6 @@
 /** The whole runner as a process, against a real NATS server, with a stand-in for its host. */
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -32,8 +32,9 @@ import { type NatsServer, startNats } from '../../../../test/harness/nats-server
 import { removeDirectory, temporaryDirectory } from '../../../../test/harness/server-process.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { failsOn, hugeOutput, slowOn } from '../../../../test/models/misbehaving-models.js';
-import { tryRaisingPriority } from '../../src/host/priority-trial.js';
+import { tryGentleLoads } from '../../src/host/priority-trial.js';
 import type { RunnerSpec } from '../../src/ipc/runner-messages.js';
+import { sessionShare, threadPriorities } from '../processor-share.js';
 import { StandInHost } from './stand-in-host.js';
 
 const model = 'm';
@@ -65,18 +66,6 @@ function rows(values: readonly (readonly number[])[], name = 'input'): Tensor {
 
 function floats(response: InferResponse, index = 0): number[] {
   return [...viewAs('FP32', response.outputs[index]?.data as Uint8Array)];
-}
-
-/** Nice value of each thread of a process. */
-function threadPriorities(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
-    try {
-      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
-      return [Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])];
-    } catch {
-      return []; // it has ended meanwhile
-    }
-  });
 }
 
 describe('runner process', function () {
@@ -429,12 +418,12 @@ describe('runner process', function () {
   });
 
   it('loads gently where it is told to: every thread at the lowest priority until it is warm, then as before', async function () {
-    if (!(await tryRaisingPriority())) this.skip();
+    if ((await tryGentleLoads()) === 'session') this.skip();
     // Its golden case takes a while, so that the time before it is warm is not missed.
     const long = { name: 'input', datatype: 'FP32', shape: [1, 4], data: [500_000, 0, 0, 0] };
     const golden = { name: 'long', inputs: [long], outputs: [{ ...long, name: 'output' }] };
     const host = start(slowOn(), versionOf(fourColumns(), { golden: [golden] }), {
-      loadsGently: { thenPriority: getPriority() },
+      loadsGently: { by: 'nice', thenPriority: getPriority() },
     });
     const priorities = () => threadPriorities(host.child.pid as number);
     await waitUntil(
@@ -447,6 +436,7 @@ describe('runner process', function () {
     );
     await waitUntil('it is warm', () => host.first('warmed'), { timeoutMs: 60_000 });
     expect(new Set(priorities())).to.deep.equal(new Set([getPriority()]));
+    await waitUntil('its session has its share back', () => sessionShare(host.child.pid as number) !== 19);
   });
 
   it('goes on after the NATS server has restarted and forgotten its streams', async () => {
