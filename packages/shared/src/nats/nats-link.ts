@@ -12,6 +12,7 @@ import { type NatsAccess, untrustedCertificate } from '../config/server-access.j
 import { TroupeError } from '../errors/troupe-error.js';
 import { createSubjects, type Subjects } from '../names/subjects.js';
 import type { Log } from '../observability/log.js';
+import { machineClockMs } from '../process/machine-clock.js';
 import { isStarting } from './jetstream-error.js';
 import { gatherFlushes, presizeMessages } from './library-insides.js';
 import { natsAccessOptions } from './nats-access.js';
@@ -48,6 +49,8 @@ export interface NatsLink {
   isConnected(): boolean;
   /** Changes when the server process that we talk to is another: stream sequences of before may mean other messages. */
   serverId(): string | undefined;
+  /** Since when it is the same, as far as is known here, on the machine's clock, in milliseconds. */
+  serverSinceMs(): number;
   onReconnect(listener: () => void): () => void;
   onDisconnect(listener: () => void): () => void;
   /** Resolves when the connection is closed for good, with the reason where it was not asked for. */
@@ -177,6 +180,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   const disconnects = new Listeners();
   let connected = true;
   let serverId = connection.info?.server_id;
+  let serverSinceMs = machineClockMs();
   let maxPayload = connection.info?.max_payload ?? 1024 * 1024;
   const watchStatus = async () => {
     for await (const status of connection.status()) {
@@ -187,7 +191,9 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
         disconnects.call(options.log);
       } else if (status.type === 'reconnect') {
         connected = true;
-        serverId = connection.info?.server_id ?? serverId;
+        const now = connection.info?.server_id ?? serverId;
+        if (now !== serverId) serverSinceMs = machineClockMs();
+        serverId = now;
         maxPayload = connection.info?.max_payload ?? maxPayload;
         options.log?.info({ servers }, 'NATS connected again');
         reconnects.call(options.log);
@@ -222,6 +228,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
     maxPayloadBytes: () => Math.min(maxPayload, defaults.maxMessageBytes),
     isConnected: () => connected && !connection.isClosed(),
     serverId: () => serverId,
+    serverSinceMs: () => serverSinceMs,
     onReconnect: (listener) => reconnects.add(listener),
     onDisconnect: (listener) => disconnects.add(listener),
     closed: connection.closed().then((error) => error ?? undefined),

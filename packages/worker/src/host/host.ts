@@ -257,7 +257,7 @@ class HostProcess implements Host {
           nak: (message) => nakOnBehalf(link, message),
           answer: (message, error) =>
             answerOnBehalf(link, message, { replyTo: message.replyTo, doneTo: message.doneTo }, error),
-          serverId: () => link.serverId(),
+          serverSinceMs: () => link.serverSinceMs(),
         },
         ...(this.#options.runnerEntry === undefined ? {} : { runnerEntry: this.#options.runnerEntry }),
         intraOpThreads: (device) => countIntraOpThreads(device, devices),

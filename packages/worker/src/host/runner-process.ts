@@ -2,16 +2,15 @@
  * One runner process from fork to end: orders in, reports out, what it holds, and the verdict over its death.
  * Started by a runner actor of the worker machine; it restarts nothing.
  *
- * 1. What the process held is handed back in the turn in which its IPC channel closes, never before: its last
- *    reports are read by then.
+ * 1. What the process held is read from its book once it is dead, never before: nothing is added by then.
  * 2. Only deliveries that are certainly still its own are handed back.
  * 3. It is ended by draining or by SIGKILL; both end here, in one `ended`.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { childEnvironment, decodeError, type Log, TroupeError } from '@troupe/shared';
+import { childEnvironment, decodeError, type Log, machineClockMs, TroupeError } from '@troupe/shared';
 import { createActor } from 'xstate';
-import { unpackReport } from '../ipc/packed-holdings.js';
+import { type BookedMessage, closeBook, openBook, readBook } from '../ipc/holdings-book.js';
 import type {
   HeldMessage,
   LoneMessage,
@@ -22,7 +21,7 @@ import type {
 } from '../ipc/runner-messages.js';
 import { gentleCommand } from '../runner/gentle-load.js';
 import { startGently } from './gentle-start.js';
-import { HeldMessages } from './held-messages.js';
+import { isHeld, mayHandBack } from './held-messages.js';
 import type { RunnerRegister } from './runner-register.js';
 import { runnerWatchMachine } from './runner-watch.js';
 
@@ -31,8 +30,8 @@ export interface HandBack {
   nak(message: HeldMessage): void;
   /** Answers with an error and acks. */
   answer(message: LoneMessage, error: TroupeError): void;
-  /** Server that the stream sequences belong to. */
-  serverId(): string | undefined;
+  /** Since when stream sequences mean the messages that they mean now, on the machine's clock; `undefined`: not known. */
+  serverSinceMs(): number | undefined;
 }
 
 export interface RunnerProcessOptions {
@@ -47,7 +46,7 @@ export interface RunnerProcessOptions {
   isOnProbation?(): boolean;
   readonly register: RunnerRegister;
   readonly log: Log;
-  /** Called for every report but holdings; never after `ended`. */
+  /** Never called after `ended`. */
   onReport(report: RunnerReport): void;
 }
 
@@ -92,13 +91,17 @@ const handBackDelayMs = 10;
 /** Forks a runner and orders it to load. A fork that fails is an `ended` like any other. */
 export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess {
   const { spec, log } = options;
-  const held = new HeldMessages();
   let status: RunnerStatus | undefined;
   let declaredAlone: LoneMessage | undefined;
   let killCause: KillCause | undefined;
   let drained = false;
   let settled = false;
 
+  const book = tryBook(
+    () => openBook(),
+    'a runner has no book: what it holds when it dies comes again later',
+    log,
+  );
   const node = { command: process.execPath, args: process.execArgv };
   const started =
     spec.loadsGently === undefined ? node : gentleCommand(spec.loadsGently, node.command, node.args);
@@ -109,7 +112,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     // dies with the host all the same, by its channel.
     detached: true,
     env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', MALLOC_MMAP_THRESHOLD_: '131072' }),
-    stdio: ['ignore', 2, 2, 'ipc'],
+    stdio: ['ignore', 2, 2, 'ipc', book ?? 'ignore'], // the last one is its `bookDescriptor`
   });
   const { pid } = child;
   const gently =
@@ -142,9 +145,6 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     if (settled) return;
     gently?.end();
     switch (report.kind) {
-      case 'holdings':
-        held.report(report, performance.now(), options.handBack.serverId());
-        return;
       case 'running_alone':
         declaredAlone = report.message;
         return;
@@ -166,17 +166,24 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     options.onReport(report);
   };
 
+  /** What it held, once: then the book is let go. */
+  const takeBooked = (): readonly BookedMessage[] => {
+    if (book === undefined) return [];
+    const booked = tryBook(() => readBook(book), 'the book of a runner could not be read', log) ?? [];
+    closeBook(book);
+    return booked;
+  };
+
   let strike: HeldMessage | undefined;
   let blameless = false;
   let handedBack: readonly HeldMessage[] = [];
-  let released = false;
   const release = () => {
-    if (released) return;
-    released = true;
+    const booked = takeBooked();
+    const serverSinceMs = options.handBack.serverSinceMs();
+    let answered: HeldMessage | undefined;
     const alone = declaredAlone ?? status?.runningAlone;
-    if (alone !== undefined && held.holds(alone) && killCause !== 'asked' && killCause !== 'stuck') {
-      const serverId = options.handBack.serverId();
-      const answers = killCause === 'run_limit' && alone.replyTo !== undefined && serverId !== undefined;
+    if (alone !== undefined && isHeld(booked, alone) && killCause !== 'asked' && killCause !== 'stuck') {
+      const answers = killCause === 'run_limit' && alone.replyTo !== undefined && serverSinceMs !== undefined;
       if (answers && options.isOnProbation?.() !== true) {
         // Deterministic: running it again would only end more runners.
         options.handBack.answer(
@@ -186,14 +193,15 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
             `the request's run on ${spec.model} version ${spec.version.version} passed the run limit of ${options.runLimitMs} ms and was ended`,
           ),
         );
-        held.forget(alone);
+        answered = alone;
         blameless = true;
       } else if (alone.delivery > 1 || spec.suspects?.includes(alone.streamSequence) === true) {
         strike = alone;
         blameless = true;
       }
     }
-    handedBack = held.takeBack(performance.now(), spec.ackWaitMs, options.handBack.serverId());
+    const { ackWaitMs } = spec;
+    handedBack = mayHandBack(booked, { ms: machineClockMs(), ackWaitMs, serverSinceMs }, answered);
   };
 
   /**
@@ -255,7 +263,6 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     child.once('disconnect', () => {
       disconnected = true;
       child.kill('SIGKILL'); // without its channel a runner has no life; mostly it is dead already
-      release();
       if (exit !== undefined) settle();
     });
     child.once('exit', (code, signal) => {
@@ -273,7 +280,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     });
   });
 
-  child.on('message', (message) => onMessage(unpackReport(message as RunnerReport)));
+  child.on('message', (message) => onMessage(message as RunnerReport));
 
   const order = (message: RunnerOrder) => {
     if (!child.connected) return;
@@ -292,6 +299,16 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     kill: () => endProcess('asked'),
     ended,
   };
+}
+
+/** `undefined` where it fails: a full disk costs time when the runner dies, not the runner. */
+function tryBook<T>(act: () => T, what: string, log: Log): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    log.warn({ err: error }, what);
+    return undefined;
+  }
 }
 
 /** Text of a load failure as the runner reported it. */

@@ -244,7 +244,6 @@ export class RunnerRun {
         this.#observer.covered(report.version, BigInt(report.answeredNs));
         return;
       case 'drained':
-      case 'holdings':
       case 'running_alone':
         return;
     }

@@ -1,6 +1,7 @@
 /**
  * Messages between a host and its runner processes, over the child's IPC channel. Host and runner are always of
- * one build, so this is not a wire format. The runner lives exactly as long as the channel does.
+ * one build, so this is not a wire format. The runner lives exactly as long as the channel does. What a runner holds does
+ * not come this way: see `holdings-book.ts`.
  */
 import type { ModelVersion, NatsAccess, NatsReplicas, Signature, WireError } from '@troupe/shared';
 import type { GentleLoad } from '../runner/gentle-load.js';
@@ -80,17 +81,6 @@ export interface LoneMessage extends HeldMessage {
   readonly requestId?: string;
 }
 
-/** What a runner did since its last progress report: one compact message per turn of its loop. */
-export interface HoldingsReport {
-  readonly kind: 'holdings';
-  /** Taken from the stream in this turn: reported before decoding. */
-  readonly taken: readonly HeldMessage[];
-  /** Stream sequences (with their stream) that it answered and acked, or handed back. */
-  readonly released: readonly { readonly stream: string; readonly streamSequence: number }[];
-  /** Those for which an in-progress ack went out in this turn. */
-  readonly renewed: readonly { readonly stream: string; readonly streamSequence: number }[];
-}
-
 /** Numbers of a runner, sent several times a second; its absence for `runnerSilenceMs` means that it hangs. */
 export interface RunnerStatus {
   readonly kind: 'status';
@@ -126,6 +116,5 @@ export type RunnerReport =
   | { readonly kind: 'running_alone'; readonly message: LoneMessage | undefined }
   /** The first answer for a covered version, since it was last ordered to cover it: its time in nanoseconds. */
   | { readonly kind: 'covered'; readonly version: number; readonly answeredNs: string }
-  | HoldingsReport
   | RunnerStatus
   | { readonly kind: 'drained'; readonly handedBack: number };

@@ -1,20 +1,18 @@
 /**
  * The requests that a runner holds: every message that it took from the stream and has neither acked nor handed
- * back. Owns what the host is told about them, and the in-progress acks.
+ * back. Owns what the host can read about them, and the in-progress acks.
  *
  * Invariants
- * H1  The host hears of a message before anything is done with it: `report()` is called before decoding.
+ * H1  A message is in the book before anything is done with it: `record()` is called before decoding.
  * H2  A message that lapsed and came again while it was held, and a repeat of a held request by its client, join the
  *     request that is there: it runs once, is answered once, and all its messages are acked.
  * H3  A request that was released is never answered, acked or handed back again.
  */
 import type { TroupeError, WireMessage } from '@troupe/shared';
 import type { WorkMessage } from '@troupe/shared/nats';
-import type { HoldingsReport } from '../ipc/runner-messages.js';
+import type { Holdings } from '../ipc/holdings-book.js';
 import type { BatchJob } from './batcher.js';
 import type { Lane } from './lane.js';
-
-type StreamRef = HoldingsReport['released'][number];
 
 /** A request in this runner's hands. */
 export interface HeldRequest {
@@ -31,22 +29,16 @@ export interface HeldRequest {
 /** All lanes of a runner are of one model, and so of one stream. */
 const keyOf = ({ ref }: WorkMessage) => ref.streamSequence;
 
-const streamRefOf = ({ ref }: WorkMessage): StreamRef => ({
-  stream: ref.stream,
-  streamSequence: ref.streamSequence,
-});
-
 /** See the file's head. */
 export class HeldRequests {
-  readonly #send: (report: HoldingsReport) => void;
+  readonly #book: Holdings;
   readonly #byMessage = new Map<number, HeldRequest>();
   readonly #byRepeat = new RepeatTable();
-  #taken: WorkMessage[] = [];
-  readonly #released = new Map<number, StreamRef>();
-  #renewed: StreamRef[] = [];
+  #hasNews = false;
+  #hasUrgentNews = false;
 
-  constructor(send: (report: HoldingsReport) => void) {
-    this.#send = send;
+  constructor(book: Holdings) {
+    this.#book = book;
   }
 
   /** Messages that are held, repeats included: what counts against the credits. */
@@ -61,14 +53,14 @@ export class HeldRequests {
     return count;
   }
 
-  /** Whether there is something to report. */
+  /** Whether there is something to record. */
   get hasNews(): boolean {
-    return this.hasUrgentNews || this.#released.size > 0;
+    return this.#hasNews;
   }
 
-  /** What was let go may wait for company: should the host not hear of it, it hands back what the server has acked. */
+  /** What was let go may wait for company: should it not be recorded, the host hands back what the server has acked. */
   get hasUrgentNews(): boolean {
-    return this.#taken.length + this.#renewed.length > 0;
+    return this.#hasUrgentNews;
   }
 
   /** All requests that are held, each once. */
@@ -78,9 +70,10 @@ export class HeldRequests {
 
   /** Takes a message in hand; `undefined` where it joined a request that is held already (H2). */
   take(lane: Lane, message: WorkMessage): HeldRequest | undefined {
-    this.#taken.push(message);
+    this.#book.take(message.ref, message.arrivedAtMs);
+    this.#hasUrgentNews = true;
+    this.#hasNews = true;
     const key = keyOf(message);
-    if (this.#released.size > 0) this.#released.delete(key); // the host reads what was taken before what was released
     const sameMessage = this.#byMessage.get(key);
     if (sameMessage !== undefined) {
       // Its ack lapsed in our hands. The new delivery's ack subject is the one that counts from here on.
@@ -131,23 +124,20 @@ export class HeldRequests {
     for (const held of this.requests()) {
       for (const message of [held.message, ...held.repeats]) {
         if (message.arrivedAtMs > beforeMs) continue;
-        if (held.lane.inProgress(message)) this.#renewed.push(streamRefOf(message));
+        if (!held.lane.inProgress(message)) continue;
+        this.#book.renew(keyOf(message));
+        this.#hasUrgentNews = true;
+        this.#hasNews = true;
       }
     }
   }
 
-  /** Tells the host what is new, in one message. */
-  report(): void {
-    if (!this.hasNews) return;
-    this.#send({
-      kind: 'holdings',
-      taken: this.#taken.map(({ ref }) => ref),
-      released: [...this.#released.values()],
-      renewed: this.#renewed,
-    });
-    this.#taken = [];
-    this.#released.clear();
-    this.#renewed = [];
+  /** Puts what is new into the book, in one write. */
+  record(): void {
+    if (!this.#hasNews) return;
+    this.#hasUrgentNews = false;
+    this.#hasNews = false;
+    this.#book.flush();
   }
 
   #release(held: HeldRequest): boolean {
@@ -162,7 +152,8 @@ export class HeldRequests {
   #forget(message: WorkMessage): void {
     const key = keyOf(message);
     this.#byMessage.delete(key);
-    this.#released.set(key, streamRefOf(message));
+    this.#book.release(key);
+    this.#hasNews = true;
   }
 }
 

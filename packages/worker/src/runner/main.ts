@@ -2,24 +2,30 @@
  * Entry of the runner process, forked by its host, which has set the environment and owns the process: the host
  * decides when it ends, so signals from a terminal are left to it. Lives exactly as long as the IPC channel.
  */
-import { packReport } from '../ipc/packed-holdings.js';
+import { bookDescriptor, HoldingsBook } from '../ipc/holdings-book.js';
 import type { RunnerOrder, RunnerReport } from '../ipc/runner-messages.js';
 import { Runner } from './runner.js';
 
 let runner: Runner | undefined;
 let left = false;
+/** Without it what this process held comes again after `ack_wait`: no reason to stop. */
+const book = new HoldingsBook(bookDescriptor, (error) =>
+  say(40, `holdings are not recorded any more: ${String(error)}`),
+);
+
+function say(level: number, msg: string): void {
+  process.stderr.write(`${JSON.stringify({ level, pid: process.pid, msg })}\n`);
+}
 
 function die(reason: string): void {
   // Not process.exit(): that aborts with a core dump where the session thread is inside a run.
-  process.stderr.write(
-    `${JSON.stringify({ level: 60, pid: process.pid, msg: `the runner ends: ${reason}` })}\n`,
-  );
+  say(60, `the runner ends: ${reason}`);
   process.kill(process.pid, 'SIGKILL');
 }
 
 function report(message: RunnerReport): void {
   if (!process.connected) return;
-  process.send?.(packReport(message), (error: Error | null) => {
+  process.send?.(message, (error: Error | null) => {
     // A channel that broke shows as 'disconnect', which ends the runner.
     if (error !== null && process.connected) die(`a report could not be sent: ${error.message}`);
   });
@@ -27,7 +33,7 @@ function report(message: RunnerReport): void {
 
 function obey(order: RunnerOrder): void {
   if (order.kind === 'load') {
-    runner ??= new Runner(order.spec, { report, die, leave });
+    runner ??= new Runner(order.spec, { book, report, die, leave });
     runner.load().catch((thrown: unknown) => die(`loading failed: ${String(thrown)}`));
     return;
   }

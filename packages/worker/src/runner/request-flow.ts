@@ -1,5 +1,5 @@
 /**
- * The way of a request through a runner, from the message to the answer: report, open, batch, answer, ack. One flow
+ * The way of a request through a runner, from the message to the answer: record, open, batch, answer, ack. One flow
  * for all lanes of a runner, since they share its credits and its session. Decides nothing about the runner's life.
  */
 import {
@@ -15,6 +15,7 @@ import {
   type WireMessage,
 } from '@troupe/shared';
 import { type CancelMessage, type NatsLink, publishDead, type WorkMessage } from '@troupe/shared/nats';
+import type { Holdings } from '../ipc/holdings-book.js';
 import type { LoneMessage, RunnerReport, RunnerStatus } from '../ipc/runner-messages.js';
 import type { SessionRuns } from '../onnx/session-client.js';
 import { Batcher, type BatchJob, type JobOutcome } from './batcher.js';
@@ -30,6 +31,7 @@ export interface RequestFlowOptions {
   readonly served: ServedModel;
   readonly ackWaitMs: number;
   readonly log: Log;
+  readonly book: Holdings;
   report(report: RunnerReport): void;
   /** Slots became free, or more may have. */
   onRelease(): void;
@@ -40,8 +42,8 @@ interface RequestJob extends BatchJob {
   readonly request: InferRequest;
 }
 
-/** Within this the host hears what was let go; see `HeldRequests.hasUrgentNews`. */
-const releasedReportMs = 10;
+/** Within this it is recorded what was let go; see `HeldRequests.hasUrgentNews`. */
+const releasedRecordMs = 10;
 
 /** Numbers of the flow, as they stand in a status report. */
 type FlowStatus = Omit<RunnerStatus, 'kind' | 'natsConnected' | 'lastPullAgoMs'>;
@@ -57,7 +59,7 @@ export class RequestFlow {
   readonly #renewTimer: NodeJS.Timeout;
   #arrivals: { readonly lane: Lane; readonly message: WorkMessage }[] = [];
   #turnScheduled = false;
-  #reportTimer: NodeJS.Timeout | undefined;
+  #recordTimer: NodeJS.Timeout | undefined;
   #handingBack = false;
   #completed = 0;
   #failed = 0;
@@ -68,7 +70,7 @@ export class RequestFlow {
     this.#intake = new RequestIntake(options.served);
     const { link, log, served } = options;
     this.#repeats = new StandbyRepeat({ link, log, model: served.model, version: served.version.version });
-    this.#held = new HeldRequests((report) => options.report(report));
+    this.#held = new HeldRequests(options.book);
     this.#batcher = new Batcher<RequestJob>({
       session: options.session,
       rules: options.served.batching,
@@ -162,12 +164,12 @@ export class RequestFlow {
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** Sends the last report and stops its timers. */
+  /** Records the last news and stops its timers. */
   close(): void {
     clearInterval(this.#renewTimer);
-    clearTimeout(this.#reportTimer);
+    clearTimeout(this.#recordTimer);
     this.#batcher.close();
-    this.#held.report();
+    this.#held.record();
   }
 
   #scheduleTurn(): void {
@@ -179,23 +181,23 @@ export class RequestFlow {
   #turn(): void {
     this.#turnScheduled = false;
     const taken = this.#takeArrivals();
-    this.#held.report(); // H1
+    this.#held.record(); // H1
     for (const held of taken) {
       if (this.#handingBack) this.#held.handBack(held);
       else this.#open(held);
     }
     this.#batcher.pump();
     if (this.#held.hasUrgentNews) this.#scheduleTurn();
-    else if (this.#held.hasNews) this.#reportLater();
+    else if (this.#held.hasNews) this.#recordLater();
     if (this.heldCount === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
   /** What was let go: mostly the next turn with arrivals takes it along. */
-  #reportLater(): void {
-    this.#reportTimer ??= setTimeout(() => {
-      this.#reportTimer = undefined;
-      this.#held.report();
-    }, releasedReportMs);
+  #recordLater(): void {
+    this.#recordTimer ??= setTimeout(() => {
+      this.#recordTimer = undefined;
+      this.#held.record();
+    }, releasedRecordMs);
   }
 
   #takeArrivals(): HeldRequest[] {
@@ -297,7 +299,7 @@ export class RequestFlow {
 
   #end(job: RequestJob, outcome: JobOutcome): void {
     const { held, request } = job;
-    // Its end may be what tells a strike from none: the host hears of it in this turn.
+    // Its end may be what tells a strike from none: it is recorded in this turn.
     if (job.exclusive) this.#scheduleTurn();
     switch (outcome.kind) {
       case 'ran':
@@ -387,10 +389,10 @@ export class RequestFlow {
     job.abandoned = true;
   }
 
-  /** After a release: the host is told, the pullers hear that there is room, and who waits for the end that it came. */
+  /** After a release: it is recorded, the pullers hear that there is room, and who waits for the end that it came. */
   #settled(): void {
     if (this.#idleWaiters.length > 0) this.#scheduleTurn();
-    this.#reportLater();
+    this.#recordLater();
     this.#options.onRelease();
   }
 

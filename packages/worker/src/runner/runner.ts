@@ -18,6 +18,7 @@ import {
   TroupeError,
 } from '@troupe/shared';
 import { connectNats, type NatsLink } from '@troupe/shared/nats';
+import type { Holdings } from '../ipc/holdings-book.js';
 import type { CoverMode, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
 import { type ModelSession, startSession } from '../onnx/session-client.js';
 import { BatchPace } from './batch-pace.js';
@@ -28,6 +29,8 @@ import { warmUp } from './warm-up.js';
 
 /** What a runner needs from its process. */
 export interface RunnerProcessDoors {
+  /** Where the host finds what is held. */
+  readonly book: Holdings;
   report(report: RunnerReport): void;
   /** Nothing is left to do: the channel to the host may no longer keep the process. */
   leave(): void;
@@ -221,6 +224,7 @@ export class Runner {
       },
       ackWaitMs,
       log: this.#log,
+      book: this.#doors.book,
       report: (report) => this.#doors.report(report),
       onRelease: () => this.#lanes.pullMore(),
     });

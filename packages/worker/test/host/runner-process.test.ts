@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLog, type TroupeError } from '@troupe/shared';
+import { createLog, machineClockMs, type TroupeError } from '@troupe/shared';
 import { expect } from 'chai';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { tryGentleLoads } from '../../src/host/priority-trial.js';
@@ -42,7 +42,7 @@ describe('runner process', () => {
     options: {
       startMs?: number;
       silenceMs?: number;
-      serverId?: () => string;
+      serverSinceMs?: () => number;
       ackWaitMs?: number;
       loadsGently?: RunnerSpec['loadsGently'];
     } = {},
@@ -74,7 +74,7 @@ describe('runner process', () => {
       handBack: {
         nak: (message) => naked.push(message.streamSequence),
         answer: (message, error) => answered.push({ sequence: message.streamSequence, error }),
-        serverId: options.serverId ?? (() => 'one'),
+        serverSinceMs: options.serverSinceMs ?? (() => 0),
       },
       register: createRunnerRegister(dir, log),
       log,
@@ -114,20 +114,9 @@ describe('runner process', () => {
   });
 
   it('sequences of a NATS server that was replaced meanwhile are not handed back', async () => {
-    let server = 'one';
-    let asked = 0;
-    const one = run('silent', {
-      silenceMs: 1_000,
-      serverId: () => {
-        asked += 1;
-        return server;
-      },
-    });
-    await waitUntil('it is warm', () => one.reports.some(({ kind }) => kind === 'warmed'));
-    one.process.order({ kind: 'serve', credits: 8 });
-    await waitUntil('its holdings were read', () => asked > 0);
-    server = 'two';
-    await one.process.ended;
+    // Asked as it ends: the server is another one since just now.
+    const one = run('silent', { silenceMs: 1_000, serverSinceMs: () => machineClockMs() });
+    await serveToEnd(one);
     expect(one.naked).to.deep.equal([]);
   });
 
@@ -224,7 +213,7 @@ describe('runner process', () => {
       startMs: 60_000,
       silenceMs: 60_000,
       runLimitMs: 500,
-      handBack: { nak: () => undefined, answer: () => undefined, serverId: () => undefined },
+      handBack: { nak: () => undefined, answer: () => undefined, serverSinceMs: () => undefined },
       register: createRunnerRegister(dir, log),
       log,
       onReport: () => undefined,

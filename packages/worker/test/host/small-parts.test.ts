@@ -14,7 +14,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { lockDataFolder } from '../../src/host/data-lock.js';
 import { EventOutbox } from '../../src/host/event-outbox.js';
-import { HeldMessages } from '../../src/host/held-messages.js';
+import { isHeld, mayHandBack } from '../../src/host/held-messages.js';
 import {
   defaultHostName,
   parseDevices,
@@ -252,42 +252,32 @@ describe('event outbox', () => {
 });
 
 describe('held messages', () => {
-  const message = (streamSequence: number, delivery = 1) => ({
-    stream: 's',
-    consumer: 'v1',
-    streamSequence,
-    consumerSequence: streamSequence,
-    delivery,
+  const booked = (streamSequence: number, heardAtMs: number) => ({
+    message: { stream: 's', consumer: 'v1', streamSequence, consumerSequence: streamSequence, delivery: 1 },
+    heardAtMs,
   });
-  const ref = (streamSequence: number) => ({ stream: 's', streamSequence });
-  const report = (taken: number[], released: number[] = [], renewed: number[] = []) => ({
-    kind: 'holdings' as const,
-    taken: taken.map((sequence) => message(sequence)),
-    released: released.map(ref),
-    renewed: renewed.map(ref),
-  });
+  const sequencesOf = (messages: readonly { readonly streamSequence: number }[]) =>
+    messages.map(({ streamSequence }) => streamSequence);
 
   it('only deliveries that are certainly still the runner’s are handed back', () => {
-    const held = new HeldMessages();
-    held.report(report([1, 2, 3]), 0, 'server');
-    held.report(report([], [1], [2]), 1_500, 'server');
-    expect(held.takeBack(2_000, 2_000, 'server').map(({ streamSequence }) => streamSequence)).to.deep.equal([
-      2,
-    ]);
-    expect(held.size).to.equal(0);
+    const now = { ms: 2_000, ackWaitMs: 2_000, serverSinceMs: 0 };
+    const all = [booked(3, 1_500), booked(1, 0), booked(2, 251)];
+    expect(sequencesOf(mayHandBack(all, now, undefined))).to.deep.equal([2, 3]);
   });
 
-  it('a redelivery replaces the delivery before it', () => {
-    const held = new HeldMessages();
-    held.report(report([1]), 0, 'server');
-    held.report({ kind: 'holdings', taken: [message(1, 2)], released: [], renewed: [] }, 10, 'server');
-    expect(held.takeBack(20, 2_000, 'server')).to.deep.equal([message(1, 2)]);
+  it('nothing of a NATS server that was replaced is handed back, and nothing where there is none', () => {
+    const now = { ms: 1_000, ackWaitMs: 2_000, serverSinceMs: 500 };
+    const all = [booked(1, 499), booked(2, 500)];
+    expect(sequencesOf(mayHandBack(all, now, undefined))).to.deep.equal([2]);
+    expect(mayHandBack(all, { ...now, serverSinceMs: undefined }, undefined)).to.deep.equal([]);
   });
 
-  it('nothing of a NATS server that was replaced is handed back', () => {
-    const held = new HeldMessages();
-    held.report(report([1]), 0, 'old');
-    held.report(report([2]), 0, 'new');
-    expect(held.takeBack(1, 2_000, 'new').map(({ streamSequence }) => streamSequence)).to.deep.equal([2]);
+  it('what was answered for the runner is not handed back', () => {
+    const now = { ms: 1_000, ackWaitMs: 2_000, serverSinceMs: 0 };
+    const all = [booked(1, 900), booked(2, 900)];
+    expect(isHeld(all, { stream: 's', streamSequence: 2 })).to.equal(true);
+    expect(isHeld(all, { stream: 't', streamSequence: 2 })).to.equal(false);
+    const answered = { stream: 's', streamSequence: 2 };
+    expect(sequencesOf(mayHandBack(all, now, answered))).to.deep.equal([1]);
   });
 });

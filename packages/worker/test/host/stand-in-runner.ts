@@ -2,6 +2,7 @@
  * A runner for supervision tests: a real process that speaks the IPC messages of `runner/main` and misbehaves as the
  * model's name says. Holds made-up messages; loads nothing.
  */
+import { bookDescriptor, HoldingsBook } from '../../src/ipc/holdings-book.js';
 import type { HeldMessage, LoneMessage, RunnerOrder, RunnerReport } from '../../src/ipc/runner-messages.js';
 
 const report = (message: RunnerReport) => process.send?.(message);
@@ -34,8 +35,12 @@ function status(fields: Partial<Extract<RunnerReport, { kind: 'status' }>> = {})
   });
 }
 
-function hold(messages: readonly HeldMessage[]): void {
-  report({ kind: 'holdings', taken: messages, released: [], renewed: [] });
+const book = new HoldingsBook(bookDescriptor, (error) => process.stderr.write(String(error)));
+
+function hold(messages: readonly HeldMessage[], released?: number): void {
+  for (const message of messages) book.take(message, performance.now());
+  if (released !== undefined) book.release(released);
+  book.flush();
 }
 
 const crash = () => process.kill(process.pid, 'SIGSEGV');
@@ -44,12 +49,7 @@ function serve(): void {
   switch (behaviour) {
     case 'dies-holding':
       hold([messageAt(1), messageAt(2), messageAt(3)]);
-      report({
-        kind: 'holdings',
-        taken: [],
-        released: [{ stream: 'TROUPE_WORK_x', streamSequence: 2 }],
-        renewed: [],
-      });
+      hold([], 2);
       crash();
       return;
     case 'dies-alone':
@@ -61,12 +61,7 @@ function serve(): void {
       hold([messageAt(7, 2)]);
       report({ kind: 'running_alone', message: lone(2) });
       report({ kind: 'running_alone', message: undefined });
-      report({
-        kind: 'holdings',
-        taken: [messageAt(8)],
-        released: [{ stream: 'TROUPE_WORK_x', streamSequence: 7 }],
-        renewed: [],
-      });
+      hold([messageAt(8)], 7);
       crash();
       return;
     case 'silent':

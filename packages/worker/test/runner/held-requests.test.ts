@@ -1,7 +1,6 @@
 import type { WireMessage } from '@troupe/shared';
 import type { WorkMessage } from '@troupe/shared/nats';
 import { expect } from 'chai';
-import type { HoldingsReport } from '../../src/ipc/runner-messages.js';
 import { type HeldRequest, HeldRequests } from '../../src/runner/held-requests.js';
 import type { Lane } from '../../src/runner/lane.js';
 
@@ -9,8 +8,14 @@ const wire: WireMessage = { payload: new Uint8Array(1), jsonLength: undefined };
 
 class Bench {
   readonly sent: string[] = [];
-  readonly reports: HoldingsReport[] = [];
-  readonly held = new HeldRequests((report) => this.reports.push(report));
+  /** What went into the book, and when it was written. */
+  readonly book: string[] = [];
+  readonly held = new HeldRequests({
+    take: ({ streamSequence }) => this.book.push(`take ${streamSequence}`),
+    renew: (streamSequence) => this.book.push(`renew ${streamSequence}`),
+    release: (streamSequence) => this.book.push(`release ${streamSequence}`),
+    flush: () => this.book.push('flush'),
+  });
   readonly lane = {
     answer: (message: WorkMessage) => this.sent.push(`answer ${nameOf(message)}`),
     ack: (message: WorkMessage) => this.sent.push(`ack ${nameOf(message)}`),
@@ -42,16 +47,14 @@ function messageOf(streamSequence: number, changes: Partial<WorkMessage> = {}, d
 }
 
 describe('held requests', () => {
-  it('tells the host of a message before and after, each once', () => {
+  it('records a message before and after, each once', () => {
     const bench = new Bench();
     const held = bench.take(messageOf(1));
-    bench.held.report();
-    expect(bench.reports[0]?.taken.map(({ streamSequence }) => streamSequence)).to.deep.equal([1]);
+    bench.held.record();
     if (held !== undefined) bench.held.answer(held, wire);
-    bench.held.report();
-    expect(bench.reports[1]?.released).to.deep.equal([{ stream: 's', streamSequence: 1 }]);
-    bench.held.report();
-    expect(bench.reports).to.have.length(2);
+    bench.held.record();
+    bench.held.record();
+    expect(bench.book).to.deep.equal(['take 1', 'flush', 'release 1', 'flush']);
     expect(bench.held.size).to.equal(0);
   });
 
@@ -108,22 +111,22 @@ describe('held requests', () => {
     expect(bench.sent).to.deep.equal(['answer 1/2']);
   });
 
-  it('never reports a message as released that was taken again in the same turn', () => {
+  it('records a message as held that was handed back and taken again in the same turn', () => {
     const bench = new Bench();
     const held = bench.take(messageOf(1)) as HeldRequest;
     bench.held.handBack(held);
     bench.take(messageOf(1, {}, 2));
-    bench.held.report();
-    expect(bench.reports.at(-1)?.released).to.deep.equal([]);
+    bench.held.record();
+    expect(bench.book).to.deep.equal(['take 1', 'release 1', 'take 1', 'flush']);
   });
 
-  it('renews what has been held for a while, and reports it', () => {
+  it('renews what has been held for a while, and records it', () => {
     const bench = new Bench();
     bench.take(messageOf(1, { arrivedAtMs: 100 }));
     bench.take(messageOf(2, { arrivedAtMs: 300 }));
     bench.held.renew(200);
-    bench.held.report();
+    bench.held.record();
     expect(bench.sent).to.deep.equal(['wpi 1/1']);
-    expect(bench.reports.at(-1)?.renewed).to.deep.equal([{ stream: 's', streamSequence: 1 }]);
+    expect(bench.book).to.deep.equal(['take 1', 'take 2', 'renew 1', 'flush']);
   });
 });

@@ -169,7 +169,7 @@ describe('runner process', function () {
     };
     await Promise.all(Array.from({ length: 64 }, work));
     await waitUntil('everything is acked', async () => (await counts())?.messages === 0);
-    await waitUntil('the host knows that nothing is held', () => host.held.size === 0);
+    await waitUntil('the host knows that nothing is held', () => host.held.length === 0);
     await waitUntil('the status is in', () => host.status?.completed === 2_000);
     const { batches = 0, failed } = host.status ?? {};
     expect(failed).to.equal(0);
@@ -256,14 +256,14 @@ describe('runner process', function () {
     const host = await serve(slowOn(), versionOf(fourColumns(), { batchable: false }), { credits: 8 });
     const long = infer([rows([[400_000, 0, 0, 0]])]); // keeps the session for a good while
     const alsoLong = infer([rows([[400_000, 1, 0, 0]])]);
-    await waitUntil('both hold the session', () => host.held.size === 2);
+    await waitUntil('both hold the session', () => host.held.length === 2);
     const cancelled = reasonOf(infer([rows([[0, 0, 0, 0]])], { requestId: 'to-cancel' }));
     const expired = reasonOf(infer([rows([[0, 0, 0, 0]])], { deadlineMs: 100 }));
-    await waitUntil('both wait', () => host.held.size === 4);
+    await waitUntil('both wait', () => host.held.length === 4);
     publishCancel(link, model, 1, { id: 'to-cancel' });
     expect(await cancelled).to.equal('request.cancelled');
     expect(await expired).to.equal('request.deadline');
-    await waitUntil('their slots are free', () => host.held.size <= 2);
+    await waitUntil('their slots are free', () => host.held.length <= 2);
     await Promise.all([long, alsoLong]);
     await waitUntil('nothing is left', async () => (await counts())?.messages === 0);
     await waitUntil('the status is in', () => host.status?.inFlight === 0 && host.status.completed === 2);
@@ -280,7 +280,7 @@ describe('runner process', function () {
   it('drains: finishes what it holds, hands back nothing, takes nothing new, and ends by itself', async () => {
     const host = await serve(slowOn(), versionOf(fourColumns(), { batchable: false }), { credits: 4 });
     const held = Array.from({ length: 4 }, () => infer([rows([[50_000, 0, 0, 0]])]));
-    await waitUntil('it holds them', () => host.held.size > 0);
+    await waitUntil('it holds them', () => host.held.length > 0);
     host.order({ kind: 'drain', boundMs: 20_000 });
     const late = infer([rows([[0, 7, 0, 0]])]);
     expect(await host.exited).to.deep.equal({ code: 0, signal: null });
@@ -289,7 +289,7 @@ describe('runner process', function () {
     expect(floats(await late)).to.deep.equal([0, 7, 0, 0]);
     await Promise.all(held);
     await waitUntil('nothing is left', async () => (await counts())?.messages === 0);
-    await waitUntil('it has told that it holds nothing', () => next.held.size === 0);
+    await waitUntil('it has told that it holds nothing', () => next.held.length === 0);
   });
 
   it('hands back what does not finish within the drain bound, to be answered elsewhere', async () => {
@@ -297,9 +297,9 @@ describe('runner process', function () {
     const second = await warm(slowOn(), version);
     const first = await serve(slowOn(), version, { credits: 4 });
     const long = infer([rows([[700_000, 0, 0, 0]])]);
-    await waitUntil('it runs', () => first.held.size === 1);
+    await waitUntil('it runs', () => first.held.length === 1);
     const waiting = [1, 2].map((value) => infer([rows([[0, value, 0, 0]])]));
-    await waitUntil('they wait there', () => first.held.size === 3);
+    await waitUntil('they wait there', () => first.held.length === 3);
     first.order({ kind: 'drain', boundMs: 1 });
     await waitUntil('it has drained', () => first.first('drained'));
     expect(first.first('drained')?.handedBack).to.equal(3);
@@ -316,10 +316,10 @@ describe('runner process', function () {
     const second = await warm(slowOn(), version);
     const first = await serve(slowOn(), version, { credits: 16 });
     const sent = Array.from({ length: 16 }, (_, value) => infer([rows([[100_000, value, 0, 0]])]));
-    await waitUntil('it holds them', () => first.held.size >= 12);
+    await waitUntil('it holds them', () => first.held.length >= 12);
     second.order({ kind: 'serve', credits: 128 });
     await first.stop();
-    for (const message of first.held.values()) nakOnBehalf(link, message);
+    for (const message of first.held) nakOnBehalf(link, message);
     const answers = await Promise.all(sent);
     expect(answers.map((answer) => floats(answer)[1])).to.deep.equal(answers.map((_, value) => value));
     await waitUntil('the second helped', () => (second.status?.completed ?? 0) >= 10);
@@ -329,9 +329,9 @@ describe('runner process', function () {
     const version = versionOf(fourColumns(), { batching: { maxBatchSize: 32, maxDelayMs: 50 } });
     const first = await serve(slowOn(), version, { credits: 8 });
     const sent = Array.from({ length: 8 }, (_, value) => infer([rows([[200_000, value, 0, 0]])]));
-    await waitUntil('it holds them', () => first.held.size === 8);
+    await waitUntil('it holds them', () => first.held.length === 8);
     await first.stop();
-    for (const message of first.held.values()) nakOnBehalf(link, message);
+    for (const message of first.held) nakOnBehalf(link, message);
     const second = await serve(identityModel(), version);
     await Promise.all(sent);
     await waitUntil('the status is in', () => second.status?.completed === 8);
@@ -361,7 +361,7 @@ describe('runner process', function () {
     const host = await serve(identityModel(), versionOf(fourColumns()));
     expect(await reason).to.equal('request.redelivery_limit');
     await waitUntil('nothing is left', async () => (await counts())?.messages === 0);
-    await waitUntil('nothing is held', () => host.held.size === 0);
+    await waitUntil('nothing is held', () => host.held.length === 0);
     const stream = await link.connection
       .jetstreamManager()
       .then((jsm) => jsm.streams.info(link.subjects.deadStream));
@@ -377,7 +377,7 @@ describe('runner process', function () {
     await infer([rows([[50_000, 0, 0, 0]])]);
     const trips = Math.ceil((50_000 * 200) / (performance.now() - beganMs));
     const sent = Array.from({ length: 8 }, (_, value) => infer([rows([[trips, value, 0, 0]])]));
-    await waitUntil('it holds them', () => first.held.size === 8);
+    await waitUntil('it holds them', () => first.held.length === 8);
     first.child.disconnect();
     second.order({ kind: 'serve', credits: 128 });
     expect(await first.exited).to.deep.equal({ code: null, signal: 'SIGKILL' });

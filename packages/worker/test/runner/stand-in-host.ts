@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { childEnvironment } from '@troupe/shared';
 import { builtEntry } from '../../../../test/harness/built.js';
-import { unpackReport } from '../../src/ipc/packed-holdings.js';
+import { closeBook, openBook, readBook } from '../../src/ipc/holdings-book.js';
 import type {
   HeldMessage,
   RunnerOrder,
@@ -20,8 +20,8 @@ const runnerEntry = builtEntry(new URL('../../src/runner/main.ts', import.meta.u
 export class StandInHost {
   readonly child: ChildProcess;
   readonly reports: RunnerReport[] = [];
-  /** By stream sequence, as its holdings reports say. */
-  readonly held = new Map<number, HeldMessage>();
+  readonly #book = openBook();
+  #lastHeld: readonly HeldMessage[] | undefined;
   status: RunnerStatus | undefined;
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 
@@ -29,12 +29,17 @@ export class StandInHost {
     this.child = fork(runnerEntry, {
       execArgv: [],
       env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', MALLOC_MMAP_THRESHOLD_: '131072' }),
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc', this.#book],
     });
     this.exited = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }));
-    this.child.on('message', (message) => this.#receive(unpackReport(message as RunnerReport)));
+    this.child.on('message', (message) => this.#receive(message as RunnerReport));
     this.child.on('error', () => undefined); // an order to a runner that has died
     this.order({ kind: 'load', spec });
+  }
+
+  /** What it holds, as its book says, or held when it was stopped. */
+  get held(): readonly HeldMessage[] {
+    return this.#lastHeld ?? readBook(this.#book).map(({ message }) => message);
   }
 
   order(order: RunnerOrder): void {
@@ -49,13 +54,12 @@ export class StandInHost {
   async stop(): Promise<void> {
     if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGKILL');
     await this.exited;
+    if (this.#lastHeld !== undefined) return;
+    this.#lastHeld = this.held;
+    closeBook(this.#book);
   }
 
   #receive(report: RunnerReport): void {
-    if (report.kind === 'holdings') {
-      for (const message of report.taken) this.held.set(message.streamSequence, message);
-      for (const { streamSequence } of report.released) this.held.delete(streamSequence);
-    }
     if (report.kind === 'status') this.status = report;
     else this.reports.push(report);
   }
