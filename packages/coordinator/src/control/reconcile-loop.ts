@@ -141,9 +141,12 @@ export function createReconcileLoop(options: ReconcileOptions): ReconcileLoop {
     if (stopped || running !== undefined) return; // the turn that runs schedules the next
     clearTimeout(timer);
     timer = setTimeout(() => {
+      const startedMs = now();
       running = runTurn().finally(() => {
         running = undefined;
-        schedule(poked ? 0 : lookEveryMs);
+        // Rollouts may ask for a third of the time, with a thousand hosts as with one.
+        const restMs = Math.max(rollouts.dueInMs, 2 * (now() - startedMs));
+        schedule(poked ? 0 : Math.min(lookEveryMs, restMs));
       });
     }, inMs);
   }

@@ -6,7 +6,8 @@
  *     and that stable answered when they were repeated there; so stable's own share among the very same requests is none.
  * E2  Latency: p99 above 3 × stable's, each over at least 200 requests of the last minute, and by 5 ms at least: below
  *     that it is the machine's noise. A runner's samples begin once it has settled: the slow first runs of a fresh process
- *     condemn nobody. What was found must still hold when as many requests again were answered.
+ *     condemn nobody. What was found must still hold when as many requests again were answered, 500 at most: on a busy model
+ *     each further second fills its queue.
  */
 import type { VersionFigures } from '@troupe/shared';
 
@@ -17,6 +18,7 @@ export const evidenceBounds = {
   minSamples: 200,
   p99Factor: 3,
   p99MarginMs: 5,
+  maxConfirmRequests: 500,
 } as const;
 
 /** A latency that was found too long once: the candidate's requests at which it is judged again. */
@@ -49,7 +51,10 @@ export function judgeEvidence(
   if (!isTooSlow(candidate, stable)) return { kind: 'fine' };
   const samples = candidate.samples ?? 0;
   if (suspicion === undefined) {
-    return { kind: 'suspect', suspicion: { confirmAtRequests: requests + samples } };
+    return {
+      kind: 'suspect',
+      suspicion: { confirmAtRequests: requests + Math.min(samples, evidenceBounds.maxConfirmRequests) },
+    };
   }
   if (requests < suspicion.confirmAtRequests) return { kind: 'suspect', suspicion };
   return {

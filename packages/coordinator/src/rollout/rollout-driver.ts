@@ -19,7 +19,7 @@ import type { Placement } from '../control/placement-plan.js';
 import { type EvidenceVerdict, judgeEvidence, type LatencySuspicion } from './evidence.js';
 import { createFigureTally, type FigureTally } from './figure-tally.js';
 import { countOf } from './rollout-decision.js';
-import { decideStep, type RolloutView } from './rollout-step.js';
+import { decideStep, holdMsOf, type RolloutView } from './rollout-step.js';
 import { viewWorkers } from './rollout-view.js';
 import { createStepClock } from './step-clock.js';
 
@@ -45,6 +45,8 @@ export interface RolloutSurroundings {
 export interface RolloutDriver {
   /** Takes every step that is due; true where the registry was changed. Rejects where Redis is away or we lead no more. */
   turn(surroundings: RolloutSurroundings): Promise<boolean>;
+  /** When it wants the next turn, in milliseconds from the last one on: a step is due by then, or traffic is watched. */
+  readonly dueInMs: number;
 }
 
 /** Figures since the phase began. */
@@ -63,6 +65,9 @@ function findingOf(
   return { kind: 'crash', text: `${countOf(crashes, 'runner')} of it died, and ${text}` };
 }
 
+/** While a version on trial has traffic: what it does badly, callers wait for. */
+const watchEveryMs = 100;
+
 const noFigures = { requests: 0, errors: 0 };
 const noEvidence = { candidate: noFigures, stable: noFigures, crashes: 0 };
 
@@ -71,6 +76,7 @@ export function createRolloutDriver(options: RolloutDriverOptions): RolloutDrive
   const { registry, actor, emit, log } = options;
   const clock = createStepClock(options.now);
   const phases = new Map<string, Phase>();
+  let dueInMs = Number.POSITIVE_INFINITY;
 
   function phaseOf(model: ModelRecord, rollout: RolloutRecord): Phase {
     const key = `${rollout.number}/${rollout.phase}`;
@@ -103,12 +109,22 @@ export function createRolloutDriver(options: RolloutDriverOptions): RolloutDrive
     };
   }
 
+  function noteDue(rollout: RolloutRecord, { heldMs }: RolloutView): void {
+    if (!isActiveRollout(rollout)) return;
+    if (rollout.phase !== RolloutPhase.Staging) dueInMs = Math.min(dueInMs, watchEveryMs);
+    const leftMs = holdMsOf(rollout) - heldMs;
+    if (!rollout.paused && leftMs > 0) dueInMs = Math.min(dueInMs, leftMs);
+  }
+
   /** True where the record has changed, by us or by somebody else. */
   async function advance(model: ModelRecord, seen: RolloutSurroundings): Promise<boolean> {
     if (model.rollout === undefined) return false;
     const view = look(model, model.rollout, seen);
     const decision = decideStep(model, view, new Date().toISOString());
-    if (decision === undefined) return false;
+    if (decision === undefined) {
+      noteDue(model.rollout, view);
+      return false;
+    }
     const { kind, text, data } = decision.event;
     try {
       await registry.changeRollout(model.name, decision.change, {
@@ -128,7 +144,11 @@ export function createRolloutDriver(options: RolloutDriverOptions): RolloutDrive
   }
 
   return {
+    get dueInMs() {
+      return dueInMs;
+    },
     async turn(seen) {
+      dueInMs = Number.POSITIVE_INFINITY;
       // A promoted one is looked at, too, while its workers are on probation still: see `decideStep`.
       const models = Object.values(seen.snapshot.models).filter(
         ({ rollout }) => isActiveRollout(rollout) || rollout?.phase === RolloutPhase.Promoted,

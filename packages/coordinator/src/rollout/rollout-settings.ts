@@ -22,7 +22,7 @@ const usualSteps: readonly RolloutStep[] = [
  * and at a busy model's full rate it would have a queue before its code is compiled. A tenth compiles too little of it in
  * the time: with `drill swap` it left twice the latency.
  */
-const firstMoment: readonly RolloutStep[] = [{ percent: 25, holdMs: 400 }];
+const firstMoment: readonly RolloutStep[] = [{ percent: 25, holdMs: 500 }];
 
 /** Fills in defaults. Throws `request.arguments` where steps go down, or are given where there are none. */
 export function resolveRolloutSettings(asked: AskedSettings): RolloutSettings {

@@ -65,15 +65,22 @@ export function decideStep(model: ModelRecord, view: RolloutView, at: string): R
   }
   if (rollout.paused || view.needed === 0 || view.ready < view.needed) return undefined;
   switch (rollout.phase) {
-    case RolloutPhase.Canary: {
-      const holdMs = rollout.settings.steps[rollout.stepIndex]?.holdMs ?? 0;
-      return view.heldMs < holdMs ? undefined : enterStep(model, rollout, rollout.stepIndex + 1, view, at);
-    }
+    case RolloutPhase.Canary:
+      return view.heldMs < holdMsOf(rollout)
+        ? undefined
+        : enterStep(model, rollout, rollout.stepIndex + 1, view, at);
     case RolloutPhase.Baking:
-      return view.heldMs < rollout.settings.bakeMs ? undefined : promote(model, rollout, at);
+      return view.heldMs < holdMsOf(rollout) ? undefined : promote(model, rollout, at);
     default:
       return leaveStaging(model, rollout, view, at);
   }
+}
+
+/** For how long the present step is held once all is ready, in milliseconds. */
+export function holdMsOf({ phase, settings, stepIndex }: RolloutRecord): number {
+  if (phase === RolloutPhase.Canary) return settings.steps[stepIndex]?.holdMs ?? 0;
+  const bakes = phase === RolloutPhase.Baking || settings.strategy === RolloutStrategy.Shadow;
+  return bakes ? settings.bakeMs : 0;
 }
 
 function leaveStaging(
@@ -83,7 +90,7 @@ function leaveStaging(
   at: string,
 ): RolloutDecision | undefined {
   if (rollout.settings.strategy !== RolloutStrategy.Shadow) return enterStep(model, rollout, 0, view, at);
-  if (view.heldMs < rollout.settings.bakeMs) return undefined;
+  if (view.heldMs < holdMsOf(rollout)) return undefined;
   const text = `version ${rollout.to} loaded, passed its gate and stayed up beside version ${rollout.from}, without traffic; this puts it live: troupe rollout start ${model.name} ${rollout.to} --strategy immediate`;
   const fields = { phase: RolloutPhase.Promoted };
   return takeStep(model, rollout, { kind: EventKind.RolloutPromoted, text, fields }, at);

@@ -50,6 +50,10 @@ describe('live evidence', () => {
     const first = judgeEvidence(slow(), stable, undefined);
     const suspicion: LatencySuspicion | undefined = first.kind === 'suspect' ? first.suspicion : undefined;
     expect(suspicion).to.deep.equal({ confirmAtRequests: 550 });
+    expect(judgeEvidence(slow({ samples: 30_000 }), stable, undefined)).to.deep.equal({
+      kind: 'suspect',
+      suspicion: { confirmAtRequests: 800 },
+    });
     expect(judgeEvidence(slow({ requests: 549 }), stable, suspicion).kind).to.equal('suspect');
     const bad = judgeEvidence(slow({ requests: 550, samples: 500 }), stable, suspicion);
     expect(bad).to.deep.equal({

@@ -160,7 +160,7 @@ describe('the settings of a rollout', () => {
   it('have defaults', () => {
     expect(resolveRolloutSettings({})).to.deep.equal({
       strategy: 'immediate',
-      steps: [{ percent: 25, holdMs: 400 }],
+      steps: [{ percent: 25, holdMs: 500 }],
       bakeMs: 300_000,
       maxUnavailable: 0,
       maxCrashes: 3,

@@ -24,7 +24,7 @@ const broken = { ...crash, kind: 'candidate', cause: 'it does not load' } as con
 const immediate = {
   ...settings,
   strategy: RolloutStrategy.Immediate,
-  steps: [{ percent: 25, holdMs: 400 }],
+  steps: [{ percent: 25, holdMs: 500 }],
 };
 const shadow = { ...settings, strategy: RolloutStrategy.Shadow, steps: [] };
 const finding = { kind: 'evidence', text: 'half of the requests failed' } as const;
@@ -44,13 +44,13 @@ const table: readonly Row[] = [
   {
     title: 'the first moment of an immediate one is over',
     now: { phase: 'canary', settings: immediate },
-    sees: { heldMs: 400 },
+    sees: { heldMs: 500 },
     next: { phase: 'baking', stable: 2 },
   },
   {
     title: 'the first moment of an immediate one without a bake time is over',
     now: { phase: 'canary', settings: { ...immediate, bakeMs: 0 } },
-    sees: { heldMs: 400 },
+    sees: { heldMs: 500 },
     next: { phase: 'promoted', stable: 2 },
   },
   {
@@ -258,7 +258,7 @@ describe('the next step of a rollout', () => {
     };
     const handed = decideStep(
       inRollout({ phase: 'canary', settings: immediate }),
-      view({ evidence, heldMs: 400 }),
+      view({ evidence, heldMs: 500 }),
       at,
     );
     expect(handed?.change.rollout.baseline).to.deep.equal(evidence.stable);

@@ -46,6 +46,8 @@ export interface WorkMessage {
   readonly ref: MessageRef;
   /** Monotonic, in milliseconds. */
   readonly arrivedAtMs: number;
+  /** How long it was in the stream before, by the estimate so far, in milliseconds. */
+  readonly queuedMs: number;
   /** The server process that delivered it (P4). */
   readonly serverId?: string | undefined;
 }
@@ -227,6 +229,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
       traceparent: found.traceparent,
       ref: parsed,
       arrivedAtMs: heardAtMs,
+      queuedMs,
       serverId: link.serverId(),
     };
     options.onMessage(message);

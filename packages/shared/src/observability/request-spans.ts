@@ -5,6 +5,7 @@
 import {
   type Attributes,
   context,
+  isSpanContextValid,
   type Span,
   SpanKind,
   SpanStatusCode,
@@ -31,6 +32,10 @@ export interface RequestSpan {
  */
 export function startRequestSpan(model: string): RequestSpan | undefined {
   const active = context.active();
+  const parent = trace.getSpanContext(active);
+  // Samplers follow the span that is active; an SDK makes ids and an object before it asks one.
+  if (parent !== undefined && isSpanContextValid(parent) && (parent.traceFlags & TraceFlags.SAMPLED) === 0)
+    return undefined;
   const span = tracer.startSpan(
     `infer ${model}`,
     { kind: SpanKind.CLIENT, attributes: { [SpanAttribute.Model]: model } },

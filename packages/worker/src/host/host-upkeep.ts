@@ -1,8 +1,9 @@
 /**
  * What a running host does now and then: measures its workers' memory and its devices, looks for peers that take
- * over from a worker in fallback, removes artifacts that nobody uses. Owns the timers; the host starts and stops it.
+ * over from a worker in fallback, removes artifacts that nobody uses, gives back what loading has left of memory. Owns the
+ * timers; the host starts and stops it.
  */
-import type { LeaseStore, Log } from '@troupe/shared';
+import { collectGarbage, type LeaseStore, type Log } from '@troupe/shared';
 import type { DeviceMeter } from './device-meter.js';
 import { readGpuProcesses } from './nvidia-smi.js';
 import type { SnapshotStore } from './snapshot-store.js';
@@ -21,6 +22,8 @@ const memoryEveryMs = 5_000;
 /** nvidia-smi is not waited for longer. */
 const gpuLimitMs = 2_000;
 const devicesEveryMs = 5_000;
+/** Twice this after the last runner came or went, at most. */
+const tidyEveryMs = 3_000;
 const collectEveryMs = 3_600_000;
 /** An artifact that no worker used for this long goes. */
 const unusedForMs = 24 * 3_600_000;
@@ -28,6 +31,9 @@ const unusedForMs = 24 * 3_600_000;
 export class HostUpkeep {
   readonly #options: HostUpkeepOptions;
   readonly #timers: NodeJS.Timeout[] = [];
+  /** Runners as they were at the last look. */
+  #runners = '';
+  #isUntidy = false;
 
   constructor(options: HostUpkeepOptions) {
     this.#options = options;
@@ -40,6 +46,7 @@ export class HostUpkeep {
     this.#every(devicesEveryMs, () => meter.measure());
     void meter.measure(); // a slow driver holds no start up
     this.#every(this.#options.peersEveryMs, () => this.#lookForPeers());
+    this.#every(tidyEveryMs, () => this.#tidyUp());
     this.#every(collectEveryMs, () => this.#collect());
     await this.#collect();
   }
@@ -78,6 +85,21 @@ export class HostUpkeep {
     const onGpu = workers.some(({ device }) => device.startsWith('cuda:'));
     const gpuBytes = onGpu ? await readGpuProcesses(gpuLimitMs) : new Map<number, number>();
     for (const worker of workers) await worker.measureMemory(gpuBytes);
+  }
+
+  /** A load and its trial are the host's busiest moments: what they left is given back when they are over. */
+  async #tidyUp(): Promise<void> {
+    const runners = this.#options.table
+      .list()
+      .map((worker) => worker.report().pid)
+      .join();
+    if (runners !== this.#runners) {
+      this.#runners = runners;
+      this.#isUntidy = true;
+    } else if (this.#isUntidy) {
+      this.#isUntidy = false;
+      collectGarbage();
+    }
   }
 
   async #lookForPeers(): Promise<void> {

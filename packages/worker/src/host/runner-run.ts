@@ -10,7 +10,8 @@ import {
   type NatsAccess,
   type Probation,
 } from '@troupe/shared';
-import type { HeldMessage, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
+import type { HeldMessage, RunnerReport, RunnerSpec, RunnerStatus } from '../ipc/runner-messages.js';
+import { LagWatch } from './lag-watch.js';
 import type { GentlePlan } from './priority-trial.js';
 import { repeatsOn } from './probation.js';
 import { type HandBack, loadFailureText, type RunnerProcess, startRunnerProcess } from './runner-process.js';
@@ -71,6 +72,7 @@ export class RunnerRun {
   #stopped = false;
   #draining = false;
   #proven = false;
+  readonly #lag = new LagWatch();
   /** The version that it was last ordered to cover. */
   #covered: ModelVersion | undefined;
 
@@ -219,6 +221,12 @@ export class RunnerRun {
     return this.#input.role === 'runner' ? this.#observer.probation() : undefined;
   }
 
+  #noteLag({ queuedMs = 0 }: RunnerStatus): void {
+    if (this.#probation() === undefined) return;
+    const change = this.#lag.note(queuedMs, performance.now());
+    if (change !== undefined) this.#tell({ type: `runner.${change}` });
+  }
+
   #hear(report: RunnerReport): void {
     if (this.#stopped) return;
     const isRunner = this.#input.role === 'runner';
@@ -239,6 +247,7 @@ export class RunnerRun {
           this.#proven = true;
           this.#tell({ type: 'runner.proven' });
         }
+        this.#noteLag(report);
         return;
       case 'covered':
         this.#observer.covered(report.version, BigInt(report.answeredNs));

@@ -20,6 +20,9 @@ export type WorkerEvent =
   | { readonly type: 'runner.load_failed'; readonly reason: string }
   /** It has answered enough requests to count as healthy. */
   | { readonly type: 'runner.proven' }
+  /** On probation: requests wait for it in the queue, more than they should. */
+  | { readonly type: 'runner.lags' }
+  | { readonly type: 'runner.keeps_up' }
   | { readonly type: 'runner.drained' }
   | RunnerDied
   // From the runner of the fallback version.
@@ -77,6 +80,8 @@ export const workerEventTypes: readonly WorkerEvent['type'][] = [
   'runner.warmed',
   'runner.load_failed',
   'runner.proven',
+  'runner.lags',
+  'runner.keeps_up',
   'runner.drained',
   'runner.died',
   'standby.warmed',

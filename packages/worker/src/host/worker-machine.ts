@@ -11,8 +11,8 @@
  *   else the declared light variant. The assigned one is tried again with growing pauses, unless it was condemned.
  *
  * On probation (a rollout has not ended) the version is condemned where it does not load, where its runner died too
- * often, and by order; the sibling covers as well while a runner is started anew; it counts as stable only when it is
- * confirmed.
+ * often, and by order; the sibling covers as well while a runner is started anew, and helps while requests wait too long
+ * for it; it counts as stable only when it is confirmed.
  *
  * A worker never changes its version: a new version is another worker beside this one, so that loading it leaves
  * this one untouched, and a candidate that fails is simply drained.
@@ -148,7 +148,7 @@ export function createWorkerMachine(ports: WorkerPorts) {
         type: 'order.cover' as const,
         active: mustCover(context),
       })),
-      /** Its runner is started anew: meanwhile the sibling covers, on probation. */
+      /** Its runner is started anew, or is too slow: meanwhile the sibling covers, on probation. */
       coverMeanwhile: enqueueActions(({ context, enqueue }) => {
         if (context.probation !== undefined) {
           enqueue.sendTo('sibling', { type: 'order.cover' as const, active: true });
@@ -341,6 +341,8 @@ export function createWorkerMachine(ports: WorkerPorts) {
           'worker.drain': { target: 'draining', actions: 'noteReason' },
           'worker.condemn': { target: 'fallback', actions: ['noteReason', 'judgeByOrder'] },
           'credits.changed': { actions: ['noteCredits', 'orderServe'] },
+          'runner.lags': { actions: 'coverMeanwhile' },
+          'runner.keeps_up': { actions: 'endSiblingCover' },
           'runner.died': [
             {
               guard: 'isLastCrash',

@@ -96,6 +96,8 @@ export interface RunnerStatus {
   readonly p99Ms?: number;
   /** Requests behind p50 and p99. */
   readonly samples?: number;
+  /** Longest time that a message for its own version was queued, of those that arrived since the last status. */
+  readonly queuedMs?: number;
   /** By the version that was asked for. */
   readonly repeats?: Readonly<Record<string, RepeatCounts>>;
   /** How long the session's present run has lasted, in milliseconds; absent where none runs. */

@@ -61,6 +61,7 @@ export class RequestFlow {
   #turnScheduled = false;
   #recordTimer: NodeJS.Timeout | undefined;
   #handingBack = false;
+  #longestQueuedMs: number | undefined;
   #completed = 0;
   #failed = 0;
   #idleWaiters: (() => void)[] = [];
@@ -104,12 +105,15 @@ export class RequestFlow {
     this.#repeats.standby = version;
   }
 
-  status(nowMs = performance.now()): FlowStatus {
+  /** Numbers up to now; what is counted since the last status begins anew. */
+  takeStatus(nowMs = performance.now()): FlowStatus {
     const p50Ms = this.#latencies.percentile(0.5, nowMs);
     const p99Ms = this.#latencies.percentile(0.99, nowMs);
     const runningMs = this.#batcher.runningMs(nowMs);
     const alone = this.#batcher.runningAlone;
     const repeats = this.#repeats.counts();
+    const queuedMs = this.#longestQueuedMs;
+    this.#longestQueuedMs = undefined;
     return {
       inFlight: this.heldCount,
       completed: this.#completed,
@@ -118,6 +122,7 @@ export class RequestFlow {
       ...(p50Ms === undefined ? {} : { p50Ms }),
       ...(p99Ms === undefined ? {} : { p99Ms }),
       samples: this.#latencies.samples(nowMs),
+      ...(queuedMs === undefined ? {} : { queuedMs }),
       ...(repeats === undefined ? {} : { repeats }),
       ...(runningMs === undefined ? {} : { runningMs }),
       ...(alone === undefined ? {} : { runningAlone: loneMessage(alone.held) }),
@@ -127,6 +132,7 @@ export class RequestFlow {
   /** Takes in a message; what is done with it happens once per turn of the loop. */
   receive(lane: Lane, message: WorkMessage): void {
     this.#arrivals.push({ lane, message });
+    if (!lane.covering) this.#longestQueuedMs = Math.max(this.#longestQueuedMs ?? 0, message.queuedMs);
     this.#scheduleTurn();
   }
 

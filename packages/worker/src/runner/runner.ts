@@ -264,7 +264,7 @@ export class Runner {
       kind: 'status',
       natsConnected: this.#link?.isConnected() ?? false,
       ...(lastPullAgoMs === undefined ? {} : { lastPullAgoMs }),
-      ...(this.#flow?.status() ?? nothing),
+      ...(this.#flow?.takeStatus() ?? nothing),
     });
   }
 }

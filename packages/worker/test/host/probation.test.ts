@@ -259,6 +259,26 @@ describe('a version on probation', function () {
     );
   });
 
+  it('that is too slow for its traffic is helped by the sibling until it keeps up, and is not blamed for that', async () => {
+    const four: Signature = { ...signature, outputs: [{ name: 'output', datatype: 'FP32', shape: [-1, 4] }] };
+    const standby = await cluster.version(1, identityModel(), four);
+    await cluster.serve('h1', model, standby);
+    const version = await cluster.version(2, slowOn(), four);
+    await cluster.serve('h1', model, version, 'cpu:0', { standby, maxCrashes: 0 });
+    const slow = [200_000, 7, 0, 0];
+    const running = load([slow], 40);
+    await waitUntil('the sibling answers as well', () => running.answers.some(({ degraded }) => degraded));
+    const result = await running.stop();
+    expectAllRight(result, (row) => row);
+    expect(await worker()).to.include({ state: 'serving', servingVersion: 2, crashes: 0 });
+    expect(events(EventKind.VersionCondemned)).to.deep.equal([]);
+    let own = 0;
+    await waitUntil('it answers all by itself again', async () => {
+      own = (await cluster.infer(model, 2, [1, 7, 0, 0])).model_version === '2' ? own + 1 : 0;
+      return own === 20;
+    });
+  });
+
   it('gives nobody a NaN that stable would not give, and is not blamed where stable fails as well', async () => {
     await candidate(firstTwo(false), firstTwo(true));
     const good = await cluster.infer(model, 2, [1, 1, 0, 0]);

@@ -21,6 +21,7 @@ import {
   readHostArguments,
   resolveHostSettings,
 } from '../../src/host/host-command-line.js';
+import { LagWatch } from '../../src/host/lag-watch.js';
 import { identifyProcess, isAlive } from '../../src/host/process-identity.js';
 import { acceptsSignature } from '../../src/host/signature-accepts.js';
 import { TrialQueue } from '../../src/host/trial-queue.js';
@@ -248,6 +249,20 @@ describe('event outbox', () => {
     outbox.add(event('before'));
     await outbox.drained();
     expect(seen).to.deep.equal(['renewed', 'before', 'renewed', 'meanwhile']);
+  });
+});
+
+describe('whether a version on probation lags', () => {
+  it('is told once as it begins, and once when there was no sign of it for two seconds', () => {
+    const lag = new LagWatch();
+    expect(lag.note(250, 0)).to.equal(undefined);
+    expect(lag.note(251, 250)).to.equal('lags');
+    expect(lag.note(0, 1_000)).to.equal(undefined);
+    expect(lag.note(900, 2_000)).to.equal(undefined);
+    expect(lag.note(0, 3_999)).to.equal(undefined);
+    expect(lag.note(0, 4_000)).to.equal('keeps_up');
+    expect(lag.note(0, 4_250)).to.equal(undefined);
+    expect(lag.note(300, 4_500)).to.equal('lags');
   });
 });
 

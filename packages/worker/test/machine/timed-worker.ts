@@ -205,6 +205,8 @@ export class TimedWorker {
         { type: 'runner.warmed' },
         { type: 'runner.load_failed', reason: 'no such operator' },
         { type: 'runner.proven' },
+        { type: 'runner.lags' },
+        { type: 'runner.keeps_up' },
         { type: 'runner.drained' },
         { type: 'runner.died', reason: 'SIGSEGV', blameless: false },
         { type: 'runner.died', reason: 'SIGSEGV', blameless: true },

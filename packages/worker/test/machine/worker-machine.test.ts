@@ -299,6 +299,17 @@ describe('worker machine', () => {
       );
     });
 
+    it('the sibling helps a version that lags, until it keeps up, and the version still answers itself', () => {
+      onProbation([...served, { type: 'runner.lags' }], (worker) => {
+        expect(worker.orders.at(-1)).to.equal('sibling order.cover active');
+        worker.do({ type: 'sibling.covers', version: version(1) });
+        expect(workerStateOf(worker.snapshot)).to.equal('serving');
+        expect(servingVersionOf(worker.snapshot)).to.equal(2);
+        worker.do({ type: 'runner.keeps_up' });
+        expect(worker.orders.at(-1)).to.equal('sibling order.uncover');
+      });
+    });
+
     it('a proven version counts as stable only when it is confirmed', () => {
       onProbation([...served, { type: 'runner.proven' }], (worker) => {
         expect(stateOf(worker)).to.equal('serving.awaiting');
@@ -380,6 +391,8 @@ const decisions: Record<
     takenIn: ['serving.unproven'],
     ignoredBecause: 'it is proven already, or does not serve',
   },
+  'runner.lags': { takenIn: ['serving'], ignoredBecause: 'it does not pull, or others cover already' },
+  'runner.keeps_up': { takenIn: ['serving'], ignoredBecause: 'it does not pull, or others cover anyway' },
   'runner.drained': {
     takenIn: ['draining', 'fallback'],
     ignoredBecause: 'nobody asked; its end is told as a death',
@@ -413,6 +426,8 @@ const samples: Record<WorkerEvent['type'], WorkerEvent> = {
   'runner.warmed': { type: 'runner.warmed' },
   'runner.load_failed': { type: 'runner.load_failed', reason: 'no such operator' },
   'runner.proven': { type: 'runner.proven' },
+  'runner.lags': { type: 'runner.lags' },
+  'runner.keeps_up': { type: 'runner.keeps_up' },
   'runner.drained': { type: 'runner.drained' },
   'runner.died': { type: 'runner.died', reason: 'SIGSEGV', blameless: false },
   'standby.warmed': { type: 'standby.warmed' },

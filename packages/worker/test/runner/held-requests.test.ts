@@ -42,6 +42,7 @@ function messageOf(streamSequence: number, changes: Partial<WorkMessage> = {}, d
     traceparent: undefined,
     ref: { stream: 's', consumer: 'v1', delivery, streamSequence, consumerSequence: streamSequence },
     arrivedAtMs: 0,
+    queuedMs: 0,
     ...changes,
   };
 }
