@@ -3,6 +3,7 @@
  * it, callers get the standby's answers, marked degraded.
  */
 import {
+  defaults,
   EventKind,
   type ModelVersion,
   type Probation,
@@ -266,7 +267,7 @@ describe('a version on probation', function () {
     const version = await cluster.version(2, slowOn(), four);
     await cluster.serve('h1', model, version, 'cpu:0', { standby, maxCrashes: 0 });
     const slow = [200_000, 7, 0, 0];
-    const running = load([slow], 40);
+    const running = load([slow], 2 * defaults.credits); // more than it takes out of the queue
     await waitUntil('the sibling answers as well', () => running.answers.some(({ degraded }) => degraded));
     const result = await running.stop();
     expectAllRight(result, (row) => row);
