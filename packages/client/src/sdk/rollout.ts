@@ -6,8 +6,8 @@ import { assertOptionNames } from './connect-options.js';
 /** How a rollout goes about it; what is left out takes the cluster's default. */
 export interface RolloutOptions {
   /**
-   * `immediate` (the default): all traffic as soon as every worker of the new version is warm, a quarter for the first 500 ms. `canary` (the default where
-   * steps are given): step by step. `shadow`: loaded and gated beside stable, without traffic; `stable` does not move.
+   * `immediate` (the default): all traffic as soon as every worker of the new version is warm, a quarter for the first
+   * 500 ms. `canary` (the default where steps are given): step by step. `shadow`: loaded and gated beside stable, without traffic; `stable` does not move.
    */
   readonly strategy?: RolloutSettings['strategy'];
   /** Canary steps; default 5 % and 25 % for a minute each, then all. */

@@ -22,6 +22,8 @@ import type { HeldMessage } from './runner-messages.js';
 const rowsAt = 65_536;
 const rowBytes = 32;
 const firstRows = 256;
+/** Line of a consumer for whose name there was no room. */
+const noLine = 0xffff_ffff;
 
 /** Of the runner; the host opens it as this when it forks. */
 export const bookDescriptor = 4;
@@ -54,6 +56,7 @@ export class HoldingsBook implements Holdings {
   readonly #lines = new Map<string, number>();
   #last: { readonly stream: string; readonly consumer: string; readonly line: number } | undefined;
   #names = '';
+  #lineCount = 0;
   #namesWritten = 0;
   /** Rows that differ from the file, from and behind. */
   #dirtyFrom = Number.POSITIVE_INFINITY;
@@ -124,10 +127,14 @@ export class HoldingsBook implements Holdings {
     const text = `${stream} ${consumer}\n`;
     let line = this.#lines.get(text);
     if (line === undefined) {
-      line = this.#lines.size;
+      // After thousands of versions in the life of one process: theirs are not handed back, and come after `ack_wait`.
+      const fits = this.#names.length + text.length <= rowsAt;
+      line = fits ? this.#lineCount : noLine;
       this.#lines.set(text, line);
-      // Thousands of versions in the life of one process: theirs are not handed back, and come after `ack_wait`.
-      if (this.#names.length + text.length <= rowsAt) this.#names += text;
+      if (fits) {
+        this.#names += text;
+        this.#lineCount += 1;
+      }
     }
     this.#last = { stream, consumer, line };
     return line;

@@ -78,6 +78,19 @@ describe('the book of what a runner holds', () => {
     );
   });
 
+  it('never takes one consumer for another, also where there is no room for all their names', () => {
+    const { book, descriptor } = begin();
+    // One for which there is no room, and short ones behind it for which there is.
+    const lengths = [...Array<number>(15).fill(4_000), 9_000, ...Array<number>(40).fill(20)];
+    const consumers = lengths.map((length, at) => `v${at}`.padEnd(length, 'x'));
+    for (const [at, consumer] of consumers.entries()) book.take(message(at + 1, consumer), 0);
+    book.flush();
+    const read = readBook(descriptor);
+    expect(read).to.have.length(consumers.length - 1);
+    for (const { message: found } of read)
+      expect(found.consumer).to.equal(consumers[found.streamSequence - 1]);
+  });
+
   it('leaves out what was cut off in the middle, and nothing else', () => {
     const { book, descriptor } = begin();
     book.take(message(1), 0);

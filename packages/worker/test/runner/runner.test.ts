@@ -427,10 +427,11 @@ describe('runner process', function () {
     });
     const priorities = () => threadPriorities(host.child.pid as number);
     await waitUntil(
-      'all its threads, the session’s too, have the lowest',
+      'all its threads, the session’s too, have the lowest, and its session the least share',
       () => {
         const now = priorities();
-        return now.length > 10 && now.every((nice) => nice === 19);
+        const share = sessionShare(host.child.pid as number) ?? 19;
+        return now.length > 10 && now.every((nice) => nice === 19) && share === 19;
       },
       { timeoutMs: 30_000 },
     );

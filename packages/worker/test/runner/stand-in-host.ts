@@ -29,6 +29,7 @@ export class StandInHost {
     this.child = fork(runnerEntry, {
       execArgv: [],
       env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', MALLOC_MMAP_THRESHOLD_: '131072' }),
+      detached: true, // its share of the processor is that of its session
       stdio: ['ignore', 'ignore', 'inherit', 'ipc', this.#book],
     });
     this.exited = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }));
