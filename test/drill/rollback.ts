@@ -36,8 +36,8 @@ const flipBoundMs = 5;
 const coldLimitMs = 30_000;
 /** Requests a second while nobody serves for seconds: they must find room in the queue (10,000). */
 const coldRate = 1_000;
-/** For a flip: there may be none, where the route was another before anything was left to answer. */
-const quietMs = 1_000;
+/** For a flip. By an admin's order there may be none, where the route left before anything was left to answer. */
+const flipPatienceMs = { crash: 1_000, cold: 1_000, admin: 250 };
 /** Of load on the new version before it is taken back. */
 const servingMs = 100;
 
@@ -200,7 +200,7 @@ async function takeBack(
   const answeredMs = monotonicMs() - askedMs;
   // Who asks how it stands takes the processor from who flips.
   if (cause !== 'crash') await rolloutEnded(client, signal);
-  const flip = await flipAfter(seen, flips);
+  const flip = await flipAfter(seen, flips, flipPatienceMs[cause]);
   const rollout = await rolloutEnded(client, signal);
   const wanted = cause === 'admin' ? 'admin' : 'crash';
   if (rollout.phase !== 'rolled_back' || rollout.cause?.kind !== wanted) {
@@ -214,25 +214,30 @@ async function takeBack(
 
 /** In which turns requests failed, and when after the verdict was asked for. */
 function tellFailures({ count, outcomes, startMs }: LoadResults, turns: readonly Turn[]): string[] {
-  return turns.flatMap((turn, index) => {
-    const failed: number[] = [];
-    for (let at = 0; at < count; at += 1) {
-      const asked = startMs[at] ?? 0;
-      if (outcomes[at] === 3 && asked >= turn.startMs && asked < turn.endMs)
-        failed.push(asked - turn.askedMs);
+  const failed = turns.map((): number[] => []);
+  let index = 0;
+  for (let at = 0; at < count; at += 1) {
+    const asked = startMs[at] ?? 0;
+    while (asked >= (turns[index]?.endMs ?? Number.POSITIVE_INFINITY)) index += 1;
+    const turn = turns[index];
+    if (turn !== undefined && outcomes[at] === 3 && asked >= turn.startMs) {
+      failed[index]?.push(asked - turn.askedMs);
     }
-    if (failed.length === 0) return [];
-    const [first, last] = [failed[0] ?? 0, failed.at(-1) ?? 0].map(Math.round);
+  }
+  return turns.flatMap(({ cause }, which) => {
+    const times = failed[which] ?? [];
+    if (times.length === 0) return [];
+    const [first, last] = [times[0] ?? 0, times.at(-1) ?? 0].map(Math.round);
     return [
-      `${failed.length} failed in rollback ${index + 1}, by ${turn.cause}, ${first} to ${last} ms after it was asked for`,
+      `${times.length} failed in rollback ${which + 1}, by ${cause}, ${first} to ${last} ms after it was asked for`,
     ];
   });
 }
 
 /** The flip that follows; the route may be another before anything was left for the standby to answer. */
-async function flipAfter(seen: number, flips: readonly Flip[]): Promise<Flip | undefined> {
+async function flipAfter(seen: number, flips: readonly Flip[], timeoutMs: number): Promise<Flip | undefined> {
   try {
-    return await waitUntil('the standby has answered', () => flips[seen], { timeoutMs: quietMs });
+    return await waitUntil('the standby has answered', () => flips[seen], { timeoutMs });
   } catch {
     return undefined;
   }

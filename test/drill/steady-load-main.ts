@@ -8,7 +8,8 @@ import { connect, type TroupeClient } from '@troupe/client';
 import { trapValue } from './affine-models.js';
 import type { LoadOrder, LoadReport } from './steady-load.js';
 
-const capacity = 8_000_000;
+/** More than an hour of a drill asks; what is not used takes no memory. */
+const capacity = 40_000_000;
 const startMs = new Float64Array(capacity);
 const endMs = new Float64Array(capacity);
 const versions = new Int32Array(capacity);
@@ -46,7 +47,8 @@ function judge(index: number, row: Float32Array, version: number, degraded: bool
 
 async function ask(): Promise<void> {
   const index = sent;
-  if (client === undefined || index >= capacity) return;
+  if (client === undefined) return;
+  if (index >= capacity) throw new Error(`a drill keeps the results of at most ${capacity} requests`);
   sent += 1;
   const trapped = index % 10 < trapShare * 10;
   const row = new Float32Array([trapped ? trapValue : index % 4, (index % 97) / 97, (index % 31) - 15, 1]);

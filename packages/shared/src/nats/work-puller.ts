@@ -284,8 +284,12 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
     clearInterval(watchdog);
     clearTimeout(declareTimer);
     forgetPulls();
+    if (!started || link.connection.isClosed()) return;
+    if (!link.isConnected()) {
+      for (const lane of lanes) lane.subscription?.unsubscribe(); // or a reconnect would bring them back
+      return;
+    }
     // drain() is UNSUB, then PING: what the server had on its way arrives before the PONG, and is still handed out.
-    if (!started || !link.isConnected()) return;
     await Promise.all(lanes.map(async (lane) => lane.subscription?.drain().catch(() => undefined)));
   }
 

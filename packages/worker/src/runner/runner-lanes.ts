@@ -41,8 +41,8 @@ interface Cover {
 export class RunnerLanes {
   readonly #options: RunnerLanesOptions;
   readonly #covers = new Map<number, Cover>();
-  /** Lanes that pull no more, whose messages may still be held. */
-  readonly #former = new Set<Lane>();
+  /** Lanes that pull no more, and whether something may still arrive on them or is held of them. */
+  readonly #former = new Map<Lane, 'stopping' | 'stopped'>();
   #link: NatsLink | undefined;
   #own: Lane | undefined;
   #credits: number;
@@ -93,6 +93,7 @@ export class RunnerLanes {
   }
 
   pullMore(): void {
+    if (this.#former.size > 0) this.#closeFormer();
     this.#own?.pullMore();
     for (const { lane } of this.#covers.values()) lane?.pullMore();
   }
@@ -110,8 +111,8 @@ export class RunnerLanes {
   }
 
   #all(): Lane[] {
-    const lanes = [this.#own, ...[...this.#covers.values()].map(({ lane }) => lane), ...this.#former];
-    return lanes.filter((lane) => lane !== undefined);
+    const lanes = [this.#own, ...[...this.#covers.values()].map(({ lane }) => lane)];
+    return [...lanes.filter((lane) => lane !== undefined), ...this.#former.keys()];
   }
 
   #open(): void {
@@ -169,9 +170,22 @@ export class RunnerLanes {
     const { lane } = cover;
     cover.lane = undefined;
     if (lane === undefined) return;
-    this.#former.add(lane);
+    this.#former.set(lane, 'stopping');
     lane
       .stop()
-      .catch((thrown: unknown) => this.#options.log.warn({ err: thrown }, 'a queue was not left cleanly'));
+      .catch((thrown: unknown) => this.#options.log.warn({ err: thrown }, 'a queue was not left cleanly'))
+      .then(() => {
+        this.#former.set(lane, 'stopped');
+        this.#closeFormer();
+      });
+  }
+
+  /** A runner covers a hundred times in its life: each lane that went on hearing would hear every cancel once more. */
+  #closeFormer(): void {
+    for (const [lane, state] of this.#former) {
+      if (state === 'stopping' || this.#options.heldOf(lane) > 0) continue;
+      this.#former.delete(lane);
+      lane.close();
+    }
   }
 }
