@@ -6,6 +6,7 @@ import { setMaxListeners } from 'node:events';
 import {
   asTroupeError,
   nearestName,
+  type PickedVersion,
   quoteName,
   type Signature,
   startRequestSpan,
@@ -15,6 +16,7 @@ import type { WorkRequest, WorkSubmitter } from '@troupe/shared/nats';
 import { convertInputs } from './convert-inputs.js';
 import { encodeRequest } from './encode-request.js';
 import {
+  type CheckedInferOptions,
   checkInferOptions,
   defaultInferOptions,
   type InferOptions,
@@ -55,24 +57,47 @@ export function inferOnce(
   );
 }
 
-async function ask(
+/** No `async` and no `await`, but for a route that is not there yet: see `WorkSubmitter.submitFor`. */
+function ask(
   context: InferContext,
   model: string,
   inputs: unknown,
   given: InferOptions,
   traceparent: string | undefined,
 ): Promise<InferResult> {
-  context.assertOpen();
-  const startedAt = performance.now();
-  const options =
-    given === noInferOptions
-      ? defaultInferOptions(context.deadlineMs)
-      : checkInferOptions(resolveInferOptions(given, context.deadlineMs));
-  assertNotAborted(options.signal);
-  // One signal for thousands of requests is no leak; Node would warn from the eleventh listener on.
-  if (options.signal !== undefined) setMaxListeners(0, options.signal);
-  const picked = context.routes.pick(model, options);
-  const { version, route, pinned } = picked instanceof Promise ? await picked : picked;
+  try {
+    context.assertOpen();
+    const startedAt = performance.now();
+    const options =
+      given === noInferOptions
+        ? defaultInferOptions(context.deadlineMs)
+        : checkInferOptions(resolveInferOptions(given, context.deadlineMs));
+    assertNotAborted(options.signal);
+    // One signal for thousands of requests is no leak; Node would warn from the eleventh listener on.
+    if (options.signal !== undefined) setMaxListeners(0, options.signal);
+    const picked = context.routes.pick(model, options);
+    const asked = { context, model, inputs, options, startedAt, traceparent };
+    return picked instanceof Promise ? picked.then((route) => send(asked, route)) : send(asked, picked);
+  } catch (thrown) {
+    return Promise.reject(thrown);
+  }
+}
+
+/** A request whose options were read. */
+interface Asked {
+  readonly context: InferContext;
+  readonly model: string;
+  readonly inputs: unknown;
+  readonly options: CheckedInferOptions;
+  /** Monotonic, in milliseconds. */
+  readonly startedAt: number;
+  readonly traceparent: string | undefined;
+}
+
+function send(
+  { context, inputs, model, options, startedAt, traceparent }: Asked,
+  { pinned, route, version }: PickedVersion,
+): Promise<InferResult> {
   assertNotAborted(options.signal);
   const tensors = convertInputs(model, route.signature, inputs);
   const outputs = options.outputs?.map((name) => ({ name: knownOutput(model, route.signature, name) }));
@@ -100,9 +125,10 @@ async function ask(
   if (options.signal !== undefined) work.signal = options.signal;
   if (options.sticky !== undefined) work.sticky = options.sticky;
   if (traceparent !== undefined) work.traceparent = traceparent;
-  const answer = await context.submitter.submit(work);
-  if (answer === undefined) throw new TroupeError('internal.unexpected', 'the answer went elsewhere');
-  return decodeInferResult(answer, options.id);
+  return context.submitter.submitFor(work, (answer) => {
+    if (answer === undefined) throw new TroupeError('internal.unexpected', 'the answer went elsewhere');
+    return decodeInferResult(answer, options.id);
+  });
 }
 
 function assertNotAborted(signal: AbortSignal | undefined): void {

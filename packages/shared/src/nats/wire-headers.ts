@@ -29,6 +29,7 @@ export class WireHeaders {
   pinned: boolean | undefined;
   askedVersion: number | undefined;
   suspect: boolean | undefined;
+  attempt: number | undefined;
   sticky: string | undefined;
   traceparent: string | undefined;
   jsonLength: number | undefined;
@@ -61,6 +62,9 @@ export class WireHeaders {
         break;
       case Header.Suspect:
         this.suspect ??= value === '1';
+        break;
+      case Header.Attempt:
+        this.attempt ??= parseCount(value);
         break;
       case Header.Sticky:
         this.sticky ??= value;

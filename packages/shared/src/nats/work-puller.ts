@@ -42,6 +42,8 @@ export interface WorkMessage {
   readonly askedVersion?: number;
   /** It did not fail by itself: it was in the hands of a runner that died. */
   readonly suspect?: boolean;
+  /** Its client has published the request before: the first copy may be held, too. */
+  readonly repeated?: boolean;
   readonly traceparent: string | undefined;
   readonly ref: MessageRef;
   /** Monotonic, in milliseconds. */
@@ -226,6 +228,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
       ...(found.askedVersion === undefined
         ? {}
         : { askedVersion: found.askedVersion, suspect: found.suspect === true }),
+      ...(found.attempt === undefined ? {} : { repeated: true }),
       traceparent: found.traceparent,
       ref: parsed,
       arrivedAtMs: heardAtMs,

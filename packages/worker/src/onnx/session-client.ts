@@ -51,7 +51,8 @@ export function startSession(source: SessionThreadSource): ModelSession {
 }
 
 function connectSession(thread: Worker): ModelSession {
-  const open = new Map<number, (outcome: RunOutcome) => void>();
+  /** At most a few; a Map would keep what has passed through it (`SlotTable`). */
+  let open: { readonly id: number; readonly resolve: (outcome: RunOutcome) => void }[] = [];
   const pool = new BufferPool();
   let nextId = 1;
   let released = false;
@@ -63,9 +64,9 @@ function connectSession(thread: Worker): ModelSession {
   loaded.promise.catch(() => undefined);
 
   function settle(id: number, outcome: RunOutcome): void {
-    const resolve = open.get(id);
-    open.delete(id);
-    resolve?.(outcome);
+    const run = open.find((one) => one.id === id);
+    open = open.filter((one) => one !== run);
+    run?.resolve(outcome);
   }
 
   function end(cause: Error): void {
@@ -73,7 +74,7 @@ function connectSession(thread: Worker): ModelSession {
     ended = true;
     const error = new TroupeError('runner.lost', `the session thread ended: ${cause.message}`, { cause });
     loaded.reject(error);
-    for (const id of [...open.keys()]) settle(id, { kind: 'failed', error });
+    for (const { id } of open) settle(id, { kind: 'failed', error });
     if (!released) lost.resolve(error);
     gone.resolve();
   }
@@ -116,7 +117,7 @@ function connectSession(thread: Worker): ModelSession {
       }
       const id = nextId;
       nextId += 1;
-      open.set(id, resolve);
+      open.push({ id, resolve });
       send({ kind: 'run', id, inputs, outputNames, limitBytes, json }, buffersOf(inputs));
       return promise;
     },

@@ -24,6 +24,8 @@ export interface HeldRequest {
   /** Once it was opened. */
   job: BatchJob | undefined;
   released: boolean;
+  /** Where it stands among those that are held. */
+  index: number;
 }
 
 /** All lanes of a runner are of one model, and so of one stream. */
@@ -32,8 +34,9 @@ const keyOf = ({ ref }: WorkMessage) => ref.streamSequence;
 /** See the file's head. */
 export class HeldRequests {
   readonly #book: Holdings;
-  readonly #byMessage = new Map<number, HeldRequest>();
-  readonly #byRepeat = new RepeatTable();
+  /** In no order. Not a Map: what has passed through it would stay (`SlotTable`). */
+  readonly #held: HeldRequest[] = [];
+  #messages = 0;
   #hasNews = false;
   #hasUrgentNews = false;
 
@@ -43,13 +46,13 @@ export class HeldRequests {
 
   /** Messages that are held, repeats included: what counts against the credits. */
   get size(): number {
-    return this.#byMessage.size;
+    return this.#messages;
   }
 
   /** Of these, the messages of one lane. */
   sizeOf(lane: Lane): number {
     let count = 0;
-    for (const held of this.#byMessage.values()) if (held.lane === lane) count += 1;
+    for (const held of this.#held) if (held.lane === lane) count += 1 + held.repeats.length;
     return count;
   }
 
@@ -64,8 +67,8 @@ export class HeldRequests {
   }
 
   /** All requests that are held, each once. */
-  requests(): ReadonlySet<HeldRequest> {
-    return new Set(this.#byMessage.values());
+  requests(): readonly HeldRequest[] {
+    return [...this.#held];
   }
 
   /** Takes a message in hand; `undefined` where it joined a request that is held already (H2). */
@@ -73,24 +76,13 @@ export class HeldRequests {
     this.#book.take(message.ref, message.arrivedAtMs);
     this.#hasUrgentNews = true;
     this.#hasNews = true;
-    const key = keyOf(message);
-    const sameMessage = this.#byMessage.get(key);
-    if (sameMessage !== undefined) {
-      // Its ack lapsed in our hands. The new delivery's ack subject is the one that counts from here on.
-      const index = sameMessage.repeats.findIndex((repeat) => keyOf(repeat) === key);
-      if (index >= 0) sameMessage.repeats[index] = message;
-      else sameMessage.message = message;
+    // Nearly all come for the first time, and nothing is to be looked for.
+    if ((message.ref.delivery > 1 || message.repeated === true) && this.#join(lane, message))
       return undefined;
-    }
-    const earlier = this.#byRepeat.find(message);
-    if (earlier !== undefined && earlier.lane === lane && isSamePayload(earlier.message, message)) {
-      earlier.repeats.push(message);
-      this.#byMessage.set(key, earlier);
-      return undefined;
-    }
-    const held: HeldRequest = { lane, message, repeats: [], job: undefined, released: false };
-    this.#byMessage.set(key, held);
-    if (earlier === undefined) this.#byRepeat.add(held);
+    const index = this.#held.length;
+    const held: HeldRequest = { lane, message, repeats: [], job: undefined, released: false, index };
+    this.#held.push(held);
+    this.#messages += 1;
     return held;
   }
 
@@ -121,7 +113,7 @@ export class HeldRequests {
 
   /** Sends in-progress acks for what has been held since before `beforeMs`. */
   renew(beforeMs: number): void {
-    for (const held of this.requests()) {
+    for (const held of this.#held) {
       for (const message of [held.message, ...held.repeats]) {
         if (message.arrivedAtMs > beforeMs) continue;
         if (!held.lane.inProgress(message)) continue;
@@ -140,54 +132,45 @@ export class HeldRequests {
     this.#book.flush();
   }
 
-  #release(held: HeldRequest): boolean {
-    if (held.released) return false;
-    held.released = true;
-    this.#forget(held.message);
-    for (const repeat of held.repeats) this.#forget(repeat);
-    this.#byRepeat.remove(held);
+  /** Whether the message is of a request that is held (H2). */
+  #join(lane: Lane, message: WorkMessage): boolean {
+    const key = keyOf(message);
+    for (const held of this.#held) {
+      // Its ack lapsed in our hands. The new delivery's ack subject is the one that counts from here on.
+      const index = held.repeats.findIndex((repeat) => keyOf(repeat) === key);
+      if (index >= 0) held.repeats[index] = message;
+      else if (keyOf(held.message) === key) held.message = message;
+      else continue;
+      return true;
+    }
+    const earlier = this.#held.find((held) => held.lane === lane && isSameRequest(held.message, message));
+    if (earlier === undefined) return false;
+    earlier.repeats.push(message);
+    this.#messages += 1;
     return true;
   }
 
-  #forget(message: WorkMessage): void {
-    const key = keyOf(message);
-    this.#byMessage.delete(key);
-    this.#book.release(key);
+  #release(held: HeldRequest): boolean {
+    if (held.released) return false;
+    held.released = true;
+    const last = this.#held.pop() as HeldRequest;
+    if (last !== held) {
+      this.#held[held.index] = last;
+      last.index = held.index;
+    }
+    this.#book.release(keyOf(held.message));
+    for (const repeat of held.repeats) this.#book.release(keyOf(repeat));
+    this.#messages -= 1 + held.repeats.length;
     this.#hasNews = true;
+    return true;
   }
 }
 
-/**
- * Held requests by reply inbox and id: where both are the same it is the same request of the same client, unless the
- * bytes say otherwise. By id alone first, since ids that are made up are unique, and only callers' own may not be.
- */
-class RepeatTable {
-  readonly #byId = new Map<string, HeldRequest>();
-  readonly #byBoth = new Map<string, HeldRequest>();
-
-  find(message: WorkMessage): HeldRequest | undefined {
-    const { replyTo, requestId } = message;
-    if (replyTo === undefined) return undefined;
-    const likely = this.#byId.get(requestId);
-    if (likely?.message.replyTo === replyTo) return likely;
-    return this.#byBoth.size > 0 ? this.#byBoth.get(bothOf(message)) : undefined;
-  }
-
-  add(held: HeldRequest): void {
-    const { replyTo, requestId } = held.message;
-    if (replyTo === undefined) return;
-    if (this.#byId.has(requestId)) this.#byBoth.set(bothOf(held.message), held);
-    else this.#byId.set(requestId, held);
-  }
-
-  remove(held: HeldRequest): void {
-    const { requestId } = held.message;
-    if (this.#byId.get(requestId) === held) this.#byId.delete(requestId);
-    else if (this.#byBoth.get(bothOf(held.message)) === held) this.#byBoth.delete(bothOf(held.message));
-  }
+/** Callers choose ids: only with the same inbox and the same bytes it is the same request of the same client. */
+function isSameRequest(left: WorkMessage, right: WorkMessage): boolean {
+  if (left.replyTo === undefined || left.replyTo !== right.replyTo) return false;
+  return left.requestId === right.requestId && isSamePayload(left, right);
 }
-
-const bothOf = ({ replyTo, requestId }: WorkMessage) => `${replyTo}\n${requestId}`;
 
 function isSamePayload(left: WorkMessage, right: WorkMessage): boolean {
   return left.jsonLength === right.jsonLength && Buffer.compare(left.payload, right.payload) === 0;

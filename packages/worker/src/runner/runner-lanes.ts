@@ -171,7 +171,7 @@ export class RunnerLanes {
     cover.lane = undefined;
     if (lane === undefined) return;
     this.#former.set(lane, 'stopping');
-    lane
+    void lane
       .stop()
       .catch((thrown: unknown) => this.#options.log.warn({ err: thrown }, 'a queue was not left cleanly'))
       .then(() => {

@@ -71,7 +71,7 @@ describe('held requests', () => {
 
   it('joins a repeat by the same client to the request that is held: one run, one answer, both acked (H2)', () => {
     const bench = new Bench();
-    const same = { replyTo: 'inbox.x', requestId: 'x' };
+    const same = { replyTo: 'inbox.x', requestId: 'x', repeated: true };
     const held = bench.take(messageOf(1, same)) as HeldRequest;
     expect(bench.take(messageOf(2, same))).to.equal(undefined);
     expect(bench.held.size).to.equal(2);
@@ -83,13 +83,13 @@ describe('held requests', () => {
 
   it('does not join requests that merely share an id, or an inbox, or differ in what they say', () => {
     const bench = new Bench();
-    const same = { replyTo: 'inbox.x', requestId: 'x' };
+    const same = { replyTo: 'inbox.x', requestId: 'x', repeated: true };
     bench.take(messageOf(1, same));
     expect(bench.take(messageOf(2, { ...same, replyTo: 'inbox.y' }))).to.not.equal(undefined);
     expect(bench.take(messageOf(3, { ...same, requestId: 'y' }))).to.not.equal(undefined);
     expect(bench.take(messageOf(4, { ...same, payload: Uint8Array.of(9) }))).to.not.equal(undefined);
-    expect(bench.take(messageOf(5, { requestId: 'x', replyTo: undefined }))).to.not.equal(undefined);
-    expect(bench.take(messageOf(6, { requestId: 'x', replyTo: undefined }))).to.not.equal(undefined);
+    expect(bench.take(messageOf(5, { ...same, replyTo: undefined }))).to.not.equal(undefined);
+    expect(bench.take(messageOf(6, { ...same, replyTo: undefined }))).to.not.equal(undefined);
   });
 
   it('finds the repeat of a request whose id another client uses too, and whose request is answered (H2)', () => {
@@ -97,10 +97,14 @@ describe('held requests', () => {
     const first = bench.take(messageOf(1, { requestId: 'x' })) as HeldRequest;
     const second = bench.take(messageOf(2, { requestId: 'x' })) as HeldRequest;
     bench.held.answer(first, wire);
-    expect(bench.take(messageOf(3, { requestId: 'x', replyTo: 'inbox.2' }))).to.equal(undefined);
+    expect(bench.take(messageOf(3, { requestId: 'x', replyTo: 'inbox.2', repeated: true }))).to.equal(
+      undefined,
+    );
     bench.held.answer(second, wire);
     expect(bench.sent).to.deep.equal(['answer 1/1', 'answer 2/1', 'ack 3/1']);
-    expect(bench.take(messageOf(4, { requestId: 'x', replyTo: 'inbox.2' }))).to.not.equal(undefined);
+    expect(bench.take(messageOf(4, { requestId: 'x', replyTo: 'inbox.2', repeated: true }))).to.not.equal(
+      undefined,
+    );
   });
 
   it('acks under the latest delivery a message that lapsed and came again while it was held (H2)', () => {
