@@ -180,13 +180,10 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
   function receiveAnswer(request: OpenRequest, msg: Msg): void {
     withdrawRepeats(request);
     remove(request);
-    const answer = request.work.answerTo === undefined ? decodeAnswer(msg) : undefined;
-    if (answer instanceof TroupeError) {
-      request.reject(answer);
-      return;
-    }
     try {
-      request.resolve(answer);
+      const answer = request.work.answerTo === undefined ? decodeAnswer(msg) : undefined;
+      if (answer instanceof TroupeError) request.reject(answer);
+      else request.resolve(answer);
     } catch (thrown) {
       request.reject(thrown);
     }
