@@ -66,8 +66,8 @@ export interface WorkPuller {
   answer(message: WorkMessage, answer: WireMessage | TroupeError): void;
   /** Acks without an answer: the request was cancelled, or answered before. */
   ack(message: WorkMessage): void;
-  /** Gives the message back to be delivered elsewhere at once. */
-  giveBack(message: WorkMessage): void;
+  /** Gives the message back to be delivered elsewhere, at once or after so many milliseconds (a whole number). */
+  giveBack(message: WorkMessage, delayMs?: number): void;
   /** Tells the server that the message is still worked on: restarts its `ack_wait`. */
   inProgress(message: WorkMessage): void;
   /** Since a pull was last outstanding, in milliseconds; 0 while one is. */
@@ -341,7 +341,11 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
       else sendAck(message, emptyPayload);
     },
     ack: (message) => sendAck(message, emptyPayload),
-    giveBack: (message) => sendAck(message, nakPayload),
+    giveBack: (message, delayMs) =>
+      sendAck(
+        message,
+        delayMs === undefined ? nakPayload : Buffer.from(`-NAK {"delay":${delayMs * 1_000_000}}`),
+      ),
     inProgress: (message) => sendAck(message, inProgressPayload),
     lastPullAgoMs: () => (outstanding() > 0 ? 0 : performance.now() - pulledAtMs),
   };

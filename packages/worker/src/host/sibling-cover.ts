@@ -45,7 +45,7 @@ export class SiblingCover implements Covered {
         this.#standby = order.standby;
         break;
       case 'order.cover':
-        this.#cover = order.active ? 'active' : 'ready';
+        this.#cover = order.mode;
         break;
       case 'order.uncover':
         this.#cover = undefined;

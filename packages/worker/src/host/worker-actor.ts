@@ -12,7 +12,7 @@ import {
   type WorkerState,
 } from '@troupe/shared';
 import { type Actor, createActor, fromCallback } from 'xstate';
-import type { CoverMode } from '../ipc/runner-messages.js';
+import { type CoverMode, coverModes } from '../ipc/runner-messages.js';
 import { createDeferred } from '../onnx/deferred.js';
 import { readMemoryBytes } from '../onnx/process-memory.js';
 import { type Condemnation, repeatsOn } from './probation.js';
@@ -244,24 +244,26 @@ class WorkerActor implements Worker, CoveringWorker {
   cover(who: Covered, version: ModelVersion, mode: CoverMode): void {
     const askers = this.#covers.get(version.version) ?? new Map<Covered, CoverMode>();
     this.#covers.set(version.version, askers);
+    const before = strongest(askers);
     askers.set(who, mode);
-    const isActive = [...askers.values()].includes('active');
-    // Another worker of the same version may need it: its queue is the same.
-    if (isActive && mode === 'ready') return;
-    this.#processes.get('runner')?.order({ kind: 'cover', version, mode });
+    const after = strongest(askers);
+    // Another worker of the same version may need more: its queue is the same.
+    if (after !== mode && after === before) return;
+    this.#processes.get('runner')?.order({ kind: 'cover', version, mode: after });
   }
 
   uncover(who: Covered, version: ModelVersion): void {
     const askers = this.#covers.get(version.version);
     if (askers === undefined) return;
-    const wasActive = askers.get(who) === 'active';
+    const before = strongest(askers);
     askers.delete(who);
+    const after = strongest(askers);
     const runner = this.#processes.get('runner');
     if (askers.size === 0) {
       this.#covers.delete(version.version);
       runner?.order({ kind: 'uncover', version: version.version });
-    } else if (wasActive && ![...askers.values()].includes('active')) {
-      runner?.order({ kind: 'cover', version, mode: 'ready' });
+    } else if (after !== before) {
+      runner?.order({ kind: 'cover', version, mode: after });
     }
   }
 
@@ -379,4 +381,10 @@ class WorkerActor implements Worker, CoveringWorker {
       this.#around.log.error({ err: error, worker: this.key }, 'the stable version could not be withdrawn');
     }
   }
+}
+
+/** What the one asks for that asks for most. */
+function strongest(askers: ReadonlyMap<Covered, CoverMode>): CoverMode {
+  const asked = [...askers.values()];
+  return coverModes.findLast((mode) => asked.includes(mode)) ?? 'ready';
 }

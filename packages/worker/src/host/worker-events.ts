@@ -1,5 +1,6 @@
 /** Events of the worker machine and orders to its runners: one name for one thing in code, log and event. */
 import type { ModelVersion, Probation } from '@troupe/shared';
+import type { CoverMode } from '../ipc/runner-messages.js';
 
 /** Everything that the worker machine hears. */
 export type WorkerEvent =
@@ -53,8 +54,8 @@ export type RunnerOrderEvent =
 export type SiblingOrderEvent =
   /** The version whose worker is wanted, ready to cover at once; `undefined`: the last stable one, when needed. */
   | { readonly type: 'order.probation'; readonly standby: ModelVersion | undefined }
-  /** Cover from now on; not `active`: be ready, others serve the version. Always answered by a `sibling.*` event. */
-  | { readonly type: 'order.cover'; readonly active: boolean }
+  /** Cover from now on, or be ready: others serve the version. Always answered by a `sibling.*` event. */
+  | { readonly type: 'order.cover'; readonly mode: CoverMode }
   | { readonly type: 'order.uncover' };
 
 /** What a runner actor is for. It never changes its version. */

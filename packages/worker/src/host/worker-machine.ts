@@ -146,12 +146,12 @@ export function createWorkerMachine(ports: WorkerPorts) {
       })),
       orderSiblingCover: sendTo('sibling', ({ context }) => ({
         type: 'order.cover' as const,
-        active: mustCover(context),
+        mode: mustCover(context) ? ('active' as const) : ('ready' as const),
       })),
       /** Its runner is started anew, or is too slow: meanwhile the sibling covers, on probation. */
       coverMeanwhile: enqueueActions(({ context, enqueue }) => {
         if (context.probation !== undefined) {
-          enqueue.sendTo('sibling', { type: 'order.cover' as const, active: true });
+          enqueue.sendTo('sibling', { type: 'order.cover' as const, mode: 'meanwhile' as const });
         }
       }),
       endSiblingCover: enqueueActions(({ enqueue }) => {
@@ -160,7 +160,7 @@ export function createWorkerMachine(ports: WorkerPorts) {
       }),
       /** Condemned from now on: whoever covers does so whatever others serve, and says when it has answered. */
       coverForGood: enqueueActions(({ context, enqueue }) => {
-        enqueue.sendTo('sibling', { type: 'order.cover' as const, active: true });
+        enqueue.sendTo('sibling', { type: 'order.cover' as const, mode: 'active' as const });
         if (!context.standbyPulls) return;
         enqueue.sendTo('standby', { type: 'order.cover' as const, version: context.assignment.version });
       }),

@@ -34,8 +34,12 @@ export interface RunnerSpec {
   readonly loadsGently?: GentleLoad;
 }
 
-/** How another version's queue is covered: by pulling it, or by being ready to. */
-export type CoverMode = 'ready' | 'active';
+/**
+ * How another version's queue is covered, each stronger than the one before: ready to pull it; pulling while its own runner
+ * does, too, or will soon again, so that pinned requests are left to that; pulling for good.
+ */
+export const coverModes = ['ready', 'meanwhile', 'active'] as const;
+export type CoverMode = (typeof coverModes)[number];
 
 /** What became of requests of another version that were repeated here. */
 export interface RepeatCounts {
@@ -51,7 +55,7 @@ export type RunnerOrder =
   | { readonly kind: 'serve'; readonly credits: number }
   /**
    * Serve this other version's queue too (answers are marked degraded), or be `ready` to, with all made that needs a
-   * round trip. Each `active` order is answered by one `covered` report.
+   * round trip. Each other order is answered by one `covered` report.
    */
   | { readonly kind: 'cover'; readonly version: ModelVersion; readonly mode: CoverMode }
   | { readonly kind: 'uncover'; readonly version: number }

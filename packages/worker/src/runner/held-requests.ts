@@ -104,10 +104,10 @@ export class HeldRequests {
     this.#release(held);
   }
 
-  /** Gives all its messages back to be delivered elsewhere, and lets go. The number of messages. */
-  handBack(held: HeldRequest): number {
+  /** Gives all its messages back to be delivered elsewhere, at once or later, and lets go. The number of messages. */
+  handBack(held: HeldRequest, delayMs?: number): number {
     if (!this.#release(held)) return 0;
-    for (const message of [held.message, ...held.repeats]) held.lane.handBack(message);
+    for (const message of [held.message, ...held.repeats]) held.lane.handBack(message, delayMs);
     return 1 + held.repeats.length;
   }
 

@@ -18,6 +18,8 @@ export interface LaneOptions {
   readonly version: ModelVersion;
   /** The runner's own version is another one: answers are marked degraded. */
   readonly covering: boolean;
+  /** Whether the version's own runner serves it, too, or will soon again. */
+  readonly ownServes: () => boolean;
   readonly limits: LaneLimits;
   readonly log: Log;
   readonly freeSlots: () => number;
@@ -31,11 +33,14 @@ export interface LaneOptions {
 export interface Lane {
   readonly version: ModelVersion;
   readonly covering: boolean;
+  /** Whether the version's own runner serves it, too, or will soon again. */
+  ownServes(): boolean;
   pullMore(): void;
   lastPullAgoMs(): number;
   answer(message: WorkMessage, answer: WireMessage | TroupeError): void;
   ack(message: WorkMessage): void;
-  handBack(message: WorkMessage): void;
+  /** To be delivered again at once, or after so many milliseconds. */
+  handBack(message: WorkMessage, delayMs?: number): void;
   /** False where it could not be sent. */
   inProgress(message: WorkMessage): boolean;
   /** No new pulls; resolves when nothing more will arrive. What is held is still answered through this lane. */
@@ -73,6 +78,7 @@ export function openLane(link: NatsLink, options: LaneOptions): Lane {
   const lane: Lane = {
     version,
     covering: options.covering,
+    ownServes: options.ownServes,
     pullMore: () => puller.pullMore(),
     lastPullAgoMs: () => puller.lastPullAgoMs(),
     answer: (message, answer) => {
@@ -82,8 +88,8 @@ export function openLane(link: NatsLink, options: LaneOptions): Lane {
     ack: (message) => {
       attempt('an ack', () => puller.ack(message));
     },
-    handBack: (message) => {
-      attempt('a message that is handed back', () => puller.giveBack(message));
+    handBack: (message, delayMs) => {
+      attempt('a message that is handed back', () => puller.giveBack(message, delayMs));
     },
     inProgress: (message) => attempt('an in-progress ack', () => puller.inProgress(message)),
     stop: () => puller.stop(),

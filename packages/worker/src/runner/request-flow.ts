@@ -45,6 +45,9 @@ interface RequestJob extends BatchJob {
 /** Within this it is recorded what was let go; see `HeldRequests.hasUrgentNews`. */
 const releasedRecordMs = 10;
 
+/** After which a pinned request that is left to another runner comes again, doubled each time. */
+const firstLeaveMs = 100;
+
 /** Numbers of the flow, as they stand in a status report. */
 type FlowStatus = Omit<RunnerStatus, 'kind' | 'natsConnected' | 'lastPullAgoMs'>;
 
@@ -234,6 +237,7 @@ export class RequestFlow {
 
   /** Puts a request in line to be run. */
   #line(held: HeldRequest): void {
+    if (this.#leaveToOwn(held)) return;
     try {
       const job = this.#admit(held);
       held.job = job;
@@ -241,6 +245,18 @@ export class RequestFlow {
     } catch (thrown) {
       this.#answer(held, asTroupeError(thrown));
     }
+  }
+
+  /** Whether a pinned request went back into its queue, for the runner of its own version to answer it soon. */
+  #leaveToOwn(held: HeldRequest): boolean {
+    const { lane, message } = held;
+    if (!lane.covering || !message.pinned || !lane.ownServes()) return false;
+    const { delivery } = message.ref;
+    const delayMs = firstLeaveMs * 2 ** (delivery - 1);
+    if (delayMs >= message.budgetMs || delivery + 1 >= defaults.redeliveryLimit) return false;
+    this.#held.handBack(held, delayMs);
+    this.#settled();
+    return true;
   }
 
   /** Gives a request to the standby, where there is one that may have it; else, or where it cannot, `otherwise`. */

@@ -76,9 +76,9 @@ export class RunnerLanes {
   cover(version: ModelVersion, mode: CoverMode): void {
     const cover = this.#covers.get(version.version) ?? { version, mode, lane: undefined, telling: false };
     // What a lane has asked for keeps coming for a while: one that shall only be ready is a new one.
-    if (cover.mode === 'active' && mode === 'ready') this.#retire(cover);
+    if (cover.mode !== 'ready' && mode === 'ready') this.#retire(cover);
     cover.mode = mode;
-    cover.telling = mode === 'active';
+    cover.telling = mode !== 'ready';
     this.#covers.set(version.version, cover);
     this.#open();
     cover.lane?.pullMore();
@@ -123,6 +123,7 @@ export class RunnerLanes {
       model,
       version,
       covering: false,
+      ownServes: () => true,
       limits,
       log,
       freeSlots: () => this.#freeSlots(),
@@ -135,6 +136,7 @@ export class RunnerLanes {
         model,
         version: cover.version,
         covering: true,
+        ownServes: () => cover.mode !== 'active',
         limits: { ...limits, queueLimit },
         log,
         freeSlots: () => this.#freeSlotsOf(cover),
@@ -149,12 +151,12 @@ export class RunnerLanes {
   #freeSlots(): number {
     const free = Math.max(0, this.#credits - this.#options.heldCount());
     let lanes = 1;
-    for (const { mode } of this.#covers.values()) if (mode === 'active') lanes += 1;
+    for (const { mode } of this.#covers.values()) if (mode !== 'ready') lanes += 1;
     return Math.ceil(free / lanes);
   }
 
   #freeSlotsOf({ lane, mode, telling }: Cover): number {
-    if (mode !== 'active') return 0;
+    if (mode === 'ready') return 0;
     const free = this.#freeSlots();
     if (!telling || lane === undefined) return free;
     return Math.min(free, Math.max(0, firstCount - this.#options.heldOf(lane)));

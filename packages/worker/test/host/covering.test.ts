@@ -72,7 +72,7 @@ describe('a sibling that covers', () => {
     const cover = start();
     expect(one.asked).to.deep.equal(['ready 2']);
     expect(told).to.deep.equal([]);
-    cover.order({ type: 'order.cover', active: true });
+    cover.order({ type: 'order.cover', mode: 'active' });
     expect(one.asked.at(-1)).to.equal('active 2');
     expect(told).to.deep.equal(['covers 1']);
     cover.order({ type: 'order.uncover' });
@@ -86,7 +86,7 @@ describe('a sibling that covers', () => {
     const [one, other] = [new Noted(version(1)), new Noted(version(1), 'cpu:1')];
     siblings.add(one);
     const cover = start();
-    cover.order({ type: 'order.cover', active: true });
+    cover.order({ type: 'order.cover', mode: 'active' });
     one.state = 'loading';
     siblings.changed();
     siblings.changed();
@@ -102,7 +102,7 @@ describe('a sibling that covers', () => {
   it('every order to cover is answered, also where nobody is there', () => {
     const { start, told } = setUp();
     const cover = start();
-    for (let repeat = 0; repeat < 2; repeat += 1) cover.order({ type: 'order.cover', active: true });
+    for (let repeat = 0; repeat < 2; repeat += 1) cover.order({ type: 'order.cover', mode: 'active' });
     expect(told).to.deep.equal(['lost', 'lost']);
     cover.stop();
   });
@@ -128,7 +128,7 @@ describe('a sibling that covers', () => {
     siblings.add(one);
     const cover = start();
     expect(one.asked).to.deep.equal([]);
-    cover.order({ type: 'order.cover', active: false });
+    cover.order({ type: 'order.cover', mode: 'ready' });
     expect(one.asked).to.deep.equal(['ready 2']);
     expect(told).to.deep.equal(['covers 1']);
     cover.order({ type: 'order.uncover' });

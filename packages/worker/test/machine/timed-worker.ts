@@ -133,7 +133,7 @@ export class TimedWorker {
         receive((order) => {
           const detail =
             order.type === 'order.cover'
-              ? ` ${order.active ? 'active' : 'ready'}`
+              ? ` ${order.mode}`
               : order.type === 'order.probation'
                 ? ` ${order.standby?.version ?? 'nothing'}`
                 : '';

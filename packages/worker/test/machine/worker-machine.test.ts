@@ -251,7 +251,7 @@ describe('worker machine', () => {
       onProbation(served, (worker) => {
         worker.do(died());
         expect(stateOf(worker)).to.equal('loading.pausing');
-        expect(worker.orders.at(-1)).to.equal('sibling order.cover active');
+        expect(worker.orders.at(-1)).to.equal('sibling order.cover meanwhile');
         worker.doAll([siblingCovers, ...again.slice(2)]);
         expect(workerStateOf(worker.snapshot)).to.equal('serving');
         expect(worker.orders.slice(-2)).to.deep.equal(['runner order.serve 64', 'sibling order.uncover']);
@@ -301,7 +301,7 @@ describe('worker machine', () => {
 
     it('the sibling helps a version that lags, until it keeps up, and the version still answers itself', () => {
       onProbation([...served, { type: 'runner.lags' }], (worker) => {
-        expect(worker.orders.at(-1)).to.equal('sibling order.cover active');
+        expect(worker.orders.at(-1)).to.equal('sibling order.cover meanwhile');
         worker.do({ type: 'sibling.covers', version: version(1) });
         expect(workerStateOf(worker.snapshot)).to.equal('serving');
         expect(servingVersionOf(worker.snapshot)).to.equal(2);

@@ -399,6 +399,26 @@ describe('runner process', function () {
     expect(own.parameters ?? {}).to.not.have.property('degraded');
   });
 
+  it('leaves a pinned request to its own version, which serves soon again, as long as its caller waits', async () => {
+    const host = await serve(identityModel(), versionOf(fourColumns(), { version: 1 }));
+    const own = versionOf(fourColumns(), { version: 2 });
+    host.order({ kind: 'cover', version: own, mode: 'meanwhile' });
+    const pinned = infer([rows([[1, 2, 3, 4]])], { version: 2, pinned: true });
+    const other = await infer([rows([[5, 6, 7, 8]])], { version: 2 });
+    expect(other.parameters).to.deep.equal({ degraded: true });
+    const inHaste = infer([rows([[1, 2, 3, 4]])], { version: 2, pinned: true, deadlineMs: 3_000 });
+    expect(await reasonOf(inHaste), 'told before its deadline').to.equal('model.version_unavailable');
+    await serve(identityModel(), own);
+    const answer = await pinned;
+    expect(answer.modelVersion).to.equal('2');
+    expect(answer.parameters ?? {}).to.not.have.property('degraded');
+    // Condemned meanwhile: its own runner comes no more.
+    const late = infer([rows([[1, 2, 3, 4]])], { version: 3, pinned: true });
+    host.order({ kind: 'cover', version: { ...own, version: 3 }, mode: 'meanwhile' });
+    host.order({ kind: 'cover', version: { ...own, version: 3 }, mode: 'active' });
+    expect(await reasonOf(late)).to.equal('model.version_unavailable');
+  });
+
   it('reports a model that does not load, with the reason, and ends by itself', async () => {
     const host = start(new Uint8Array([1, 2, 3]), versionOf(fourColumns()));
     expect(await host.exited).to.deep.equal({ code: 0, signal: null });
