@@ -10,7 +10,7 @@ import { waitUntil } from '../harness/wait-until.js';
 import { affineModel } from './affine-models.js';
 import type { Drill, DrillContext } from './drill.js';
 import { type LoadResults, monotonicMs, startSteadyLoad } from './steady-load.js';
-import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
+import { onlyWorkerLeft, paceAtHalf, rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
 import { median, percentile } from './windows.js';
 
 interface Size {
@@ -38,6 +38,8 @@ const coldLimitMs = 30_000;
 const coldRate = 1_000;
 /** For a flip. By an admin's order there may be none, where the route left before anything was left to answer. */
 const flipPatienceMs = { crash: 1_000, cold: 1_000, admin: 250 };
+/** Rollbacks between two looks at what half of capacity is. */
+const paceEvery = 50;
 /** Of load on the new version before it is taken back. */
 const servingMs = 100;
 
@@ -106,9 +108,7 @@ async function run(
   const { load } = ground;
   const faults: string[] = [];
   await load.measureCapacity(64, size.capacityMs / 2);
-  const capacity = await load.measureCapacity(64, size.capacityMs);
-  const rate = Math.min(Math.floor(capacity / 2), size.rateLimit);
-  await load.pace(rate);
+  const rates = [await paceAtHalf(load, size.capacityMs, size.rateLimit)];
   const turns: Turn[] = [];
   const byHost: number[] = [];
   const byLeader: number[] = [];
@@ -123,12 +123,14 @@ async function run(
         (cause === 'crash' ? byHost : byLeader).push(flip.tookMs);
         if (cause === 'admin') orderMs.push(flip.condemnedMs - askedMs);
       }
+      if ((turn + 1) % paceEvery === 0)
+        rates.push(await paceAtHalf(load, size.capacityMs / 4, size.rateLimit));
       update(`Rolling back: ${turn + 1} of ${size.rollbacks}`);
     }
   });
   const cold: { readonly by: string; readonly ms: number }[] = [];
   await progress.step('Rolling back to a cold snapshot', async () => {
-    await load.pace(Math.min(rate, coldRate));
+    await load.pace(Math.min(...rates, coldRate));
     for (let turn = 0; turn < size.coldRollbacks; turn += 1) {
       const { flip, answeredMs } = await takeBack(ground, candidate, 'cold', flips, faults);
       // Where the route has left it before anybody covered, callers are answered by the version that it leads to.
@@ -158,7 +160,8 @@ async function run(
       wrong: results.wrong,
       lost: results.lost,
       degraded: results.degraded,
-      rate_per_s: rate,
+      rate_per_s: median(rates),
+      rates_per_s: rates,
       by_crash: spread(byHost),
       by_admin: spread(byLeader),
       order_ms: spread(orderMs),

@@ -17,6 +17,17 @@ export interface SwapGround {
   readonly signal: AbortSignal;
 }
 
+/**
+ * Asks at half of what the cluster can do now, and gives that rate: a machine may have half of its speed a minute later, and
+ * a load above what it can do would tell of nothing else.
+ */
+export async function paceAtHalf(load: SteadyLoad, measureMs: number, limit: number): Promise<number> {
+  await load.pace(0);
+  const rate = Math.min(Math.floor((await load.measureCapacity(64, measureMs)) / 2), limit);
+  await load.pace(rate);
+  return rate;
+}
+
 /** The rollout of the drill's model, once it has ended. */
 export async function rolloutEnded(client: TroupeClient, signal: AbortSignal): Promise<RolloutRecord> {
   return waitUntil(

@@ -10,7 +10,7 @@ import { type BadKind, badKinds, putForward } from './bad-versions.js';
 import type { Drill, DrillContext } from './drill.js';
 import { proportionalBytes } from './memory-sampler.js';
 import { type LoadResults, monotonicMs, startSteadyLoad } from './steady-load.js';
-import { onlyWorkerLeft, rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
+import { onlyWorkerLeft, paceAtHalf, rolloutEnded, type SwapGround, swapModel } from './swap-ground.js';
 import { justBefore, median, openBetween, percentile, type Span } from './windows.js';
 
 interface Size {
@@ -93,12 +93,12 @@ async function run(
 ) {
   const { host, load, signal } = ground;
   const faults: string[] = [];
-  const capacity = await progress.step('Measuring what the cluster can', async () => {
+  const rates: number[] = [];
+  const setPace = async (measureMs: number) => rates.push(await paceAtHalf(load, measureMs, size.rateLimit));
+  await progress.step('Measuring what the cluster can', async () => {
     await load.measureCapacity(64, size.capacityMs / 2);
-    return load.measureCapacity(64, size.capacityMs);
+    await setPace(size.capacityMs);
   });
-  const rate = Math.min(Math.floor(capacity / 2), size.rateLimit);
-  await load.pace(rate);
 
   /** Without load: under it, what a runner has not collected yet comes and goes by more than the tolerance. */
   const memoryAtRest = async () => {
@@ -118,13 +118,15 @@ async function run(
       update(`Swapping good versions: ${swap} of ${size.swaps}, ${Math.round(calmMs)} ms each`);
       if (swap === size.settleSwaps) {
         firstMemory = await memoryAtRest();
-        await load.pace(rate);
+      }
+      if (swap === size.settleSwaps || swap % size.block === 0) {
+        await setPace(size.capacityMs / 4);
         calmMs += 1_500;
       }
     }
   });
   const lastMemory = await memoryAtRest();
-  await load.pace(rate);
+  await setPace(size.capacityMs / 4);
 
   const outcomes: BadOutcome[] = [];
   await progress.step('Putting bad versions forward', async (update) => {
@@ -173,7 +175,8 @@ async function run(
       wrong: results.wrong,
       lost: results.lost,
       degraded: results.degraded,
-      rate_per_s: rate,
+      rate_per_s: median(rates),
+      rates_per_s: rates,
       swaps: spans.length,
       bake_ms: bakeMs,
       swap_ms_median: Math.round(median(spans.map(({ startMs, endMs }) => endMs - startMs))),
