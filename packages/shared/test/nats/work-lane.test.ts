@@ -292,6 +292,8 @@ describe('the work lane', () => {
     await dead.puller.stop();
     expect(dead.taken.map(({ requestId }) => requestId)).to.deep.equal(['again', 'again']);
     const [original, copy] = dead.taken;
+    // By this alone a runner that holds the first one looks for it.
+    expect(copy?.repeated).to.equal(true);
     // A message of its own: what comes again after ack_wait would be the first one.
     expect(copy?.ref.streamSequence).to.not.equal(original?.ref.streamSequence);
     dead.puller.answer(copy as WorkMessage, message('answered'));
