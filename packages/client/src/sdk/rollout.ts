@@ -7,7 +7,8 @@ import { assertOptionNames } from './connect-options.js';
 export interface RolloutOptions {
   /**
    * `immediate` (the default): all traffic as soon as every worker of the new version is warm, a quarter for the first
-   * 500 ms. `canary` (the default where steps are given): step by step. `shadow`: loaded and gated beside stable, without traffic; `stable` does not move.
+   * 500 ms. `canary` (the default where steps are given): step by step. `shadow`: loaded and gated beside stable,
+   * without traffic; `stable` does not move.
    */
   readonly strategy?: RolloutSettings['strategy'];
   /** Canary steps; default 5 % and 25 % for a minute each, then all. */

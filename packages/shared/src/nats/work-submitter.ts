@@ -61,7 +61,7 @@ export interface WorkSubmitter {
   submit(work: WorkRequest): Promise<WireMessage | undefined>;
   /**
    * The same, resolving with what `read` makes of the answer, or rejecting with what it throws: one promise for each
-   * request. Where a process traces, Node 20 and 22 make every promise and every `await` dear.
+   * request. Where a process traces, Node before 24 tells `AsyncLocalStorage` of every one, and of every `await`.
    */
   submitFor<T>(work: WorkRequest, read: (answer: WireMessage | undefined) => T): Promise<T>;
   /** Requests in the table, lingering cancelled ones included. */
