@@ -28,6 +28,9 @@ export async function paceAtHalf(load: SteadyLoad, measureMs: number, limit: num
   return rate;
 }
 
+/** What the drill asks meanwhile is answered on the same cores as the load. */
+const lookEveryMs = 100;
+
 /** The rollout of the drill's model, once it has ended. */
 export async function rolloutEnded(client: TroupeClient, signal: AbortSignal): Promise<RolloutRecord> {
   return waitUntil(
@@ -37,7 +40,7 @@ export async function rolloutEnded(client: TroupeClient, signal: AbortSignal): P
       const { rollout } = await client.rollout(swapModel);
       return rollout !== undefined && !isActiveRollout(rollout) ? rollout : undefined;
     },
-    { timeoutMs: 60_000, everyMs: 25 },
+    { timeoutMs: 60_000, everyMs: lookEveryMs },
   );
 }
 
@@ -50,6 +53,6 @@ export async function onlyWorkerLeft(client: TroupeClient, signal: AbortSignal):
       const workers = (await client.workers()).filter(({ model }) => model === swapModel);
       return workers.length === 1 && workers[0]?.state === 'serving';
     },
-    { timeoutMs: 60_000, everyMs: 50 },
+    { timeoutMs: 60_000, everyMs: lookEveryMs },
   );
 }

@@ -24,6 +24,7 @@ export {
   tryPermissions,
 } from './permissions.js';
 export { declareRecordStreams, hasRecordStreams } from './record-streams.js';
+export { openRehearsalQueue, type RehearsalQueue } from './rehearsal-queue.js';
 export { publishRepeat, type Repeat } from './repeat.js';
 export {
   createRoutingPublisher,
@@ -46,6 +47,7 @@ export {
   type WorkStreamFacts,
 } from './server-facts.js';
 export { adjustReplicas, type ReplicaFacts, readReplicas } from './stream-replicas.js';
+export type { WorkMessage } from './work-deliveries.js';
 export {
   declareWorkConsumer,
   declareWorkStream,
@@ -59,12 +61,7 @@ export {
   queuedByVersion,
   workQueueCounts,
 } from './work-lane.js';
-export {
-  createWorkPuller,
-  type WorkMessage,
-  type WorkPuller,
-  type WorkPullerOptions,
-} from './work-puller.js';
+export { createWorkPuller, type WorkPuller, type WorkPullerOptions } from './work-puller.js';
 export {
   createWorkSubmitter,
   type WorkRequest,

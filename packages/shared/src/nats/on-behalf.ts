@@ -11,8 +11,8 @@ import { buildAckSubject, type MessageRef } from './ack-subject.js';
 import { createFramePublisher } from './frames.js';
 import type { NatsLink } from './nats-link.js';
 import { encodeAnswer, readHeader } from './wire-headers.js';
+import type { WorkMessage } from './work-deliveries.js';
 import { deleteWorkMessage, readWorkMessage } from './work-lane.js';
-import type { WorkMessage } from './work-puller.js';
 
 const nakPayload = new TextEncoder().encode('-NAK');
 const emptyPayload = new Uint8Array(0);

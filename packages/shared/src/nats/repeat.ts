@@ -7,7 +7,7 @@ import { TroupeError } from '../errors/troupe-error.js';
 import { Header } from '../names/headers.js';
 import { defaultPriority } from '../names/subjects.js';
 import type { NatsLink } from './nats-link.js';
-import type { WorkMessage } from './work-puller.js';
+import type { WorkMessage } from './work-deliveries.js';
 
 /** Whose request is repeated, and by whom. */
 export interface Repeat {

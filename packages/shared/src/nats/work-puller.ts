@@ -1,75 +1,32 @@
 /**
- * The receiving side of the work lane, used by a runner: pull requests that it accounts for itself, messages,
- * answers and acks. (The library's `consume()` stacks pulls behind long jobs and has no back-pressure.)
+ * The receiving side of the work lane, used by a runner: pull requests that it accounts for itself, and what they bring.
+ * (The library's `consume()` stacks pulls behind long jobs and has no back-pressure.)
  *
  * Invariants
  * P1  Messages asked for and not yet arrived never exceed the free slots at the time of asking, nor `pullWindow`.
  * P2  A runner with free slots always has a pull outstanding, or is about to have one.
  * P3  Pulls of before a reconnect, or of a server that fell silent for three heartbeats, or on a queue that was declared
  *     anew, count as lost.
- * P4  An ack goes out only after its answer, in the same turn and so on the same connection, and never to a server
- *     process other than the one that delivered the message: its sequences may mean other messages there.
- * P5  stop() resolves when the server has confirmed that nothing more will come; what arrives until then is handed
+ * P4  stop() resolves when the server has confirmed that nothing more will come; what arrives until then is handed
  *     out as usual.
  */
 import { createInbox, type Msg, type Subscription } from 'nats';
 import { defaults } from '../config/defaults.js';
-import type { TroupeError } from '../errors/troupe-error.js';
 import { EventKind } from '../names/events.js';
-import type { WireMessage } from '../protocol/infer-message.js';
-import { buildAckSubject, createAckSubjectReader, type MessageRef } from './ack-subject.js';
 import { watchEvents } from './events.js';
 import { createFramePublisher } from './frames.js';
 import type { NatsLink } from './nats-link.js';
-import { createServerClock } from './server-clock.js';
-import { encodeAnswer, readWireHeaders } from './wire-headers.js';
+import { createWorkDeliveries, type WorkDeliveries, type WorkMessage } from './work-deliveries.js';
 import { declareWorkConsumer, type LaneLimits } from './work-lane.js';
 
-/** A request as a runner takes it from the stream. */
-export interface WorkMessage {
-  readonly payload: Uint8Array;
-  /** `undefined`: JSON only; `NaN`: the header is there and is not a number. */
-  readonly jsonLength: number | undefined;
-  /** Where the answer goes; `undefined` where the publisher did not say. */
-  readonly replyTo: string | undefined;
-  /** Second inbox, told once the answer is out. */
-  readonly doneTo: string | undefined;
-  readonly requestId: string;
-  /** What was left of the deadline at arrival, time in the queue taken off, in milliseconds; may be negative. */
-  readonly budgetMs: number;
-  readonly pinned: boolean;
-  /** The version that was asked for, where its run failed there and it is repeated here; see `publishRepeat`. */
-  readonly askedVersion?: number;
-  /** It did not fail by itself: it was in the hands of a runner that died. */
-  readonly suspect?: boolean;
-  /** Its client has published the request before: the first copy may be held, too. */
-  readonly repeated?: boolean;
-  readonly traceparent: string | undefined;
-  readonly ref: MessageRef;
-  /** Monotonic, in milliseconds. */
-  readonly arrivedAtMs: number;
-  /** How long it was in the stream before, by the estimate so far, in milliseconds. */
-  readonly queuedMs: number;
-  /** The server process that delivered it (P4). */
-  readonly serverId?: string | undefined;
-}
-
 /** The receiving side for one version of a model. */
-export interface WorkPuller {
+export interface WorkPuller extends Omit<WorkDeliveries, 'read'> {
   /** Declares the consumer and begins to pull. */
   start(): void;
   /** Tells that slots became free. Cheap; asks at most once a turn. */
   pullMore(): void;
-  /** No new pulls; resolves when nothing more will arrive (P5). Idempotent. */
+  /** No new pulls; resolves when nothing more will arrive (P4). Idempotent. */
   stop(): Promise<void>;
-  /** Publishes the answer, tells `doneTo`, and acks (P4). */
-  answer(message: WorkMessage, answer: WireMessage | TroupeError): void;
-  /** Acks without an answer: the request was cancelled, or answered before. */
-  ack(message: WorkMessage): void;
-  /** Gives the message back to be delivered elsewhere, at once or after so many milliseconds (a whole number). */
-  giveBack(message: WorkMessage, delayMs?: number): void;
-  /** Tells the server that the message is still worked on: restarts its `ack_wait`. */
-  inProgress(message: WorkMessage): void;
   /** Since a pull was last outstanding, in milliseconds; 0 while one is. */
   lastPullAgoMs(): number;
 }
@@ -85,9 +42,6 @@ export interface WorkPullerOptions {
   readonly onError: (error: unknown) => void;
 }
 
-const emptyPayload = new Uint8Array(0);
-const nakPayload = Buffer.from('-NAK');
-const inProgressPayload = Buffer.from('+WPI');
 const heartbeatMs = 1_000;
 const declareRetryMs = 200;
 /** In a cluster of servers a consumer may have a leader long before declarations have one: then pulls go on. */
@@ -124,9 +78,8 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   const consumer = subjects.workConsumer(version);
   const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
   const inbox = createInbox();
-  const clock = createServerClock();
   const frames = createFramePublisher(link.connection);
-  const readAckSubject = createAckSubjectReader(stream, consumer);
+  const { read, ...replies } = createWorkDeliveries(link, frames, stream, consumer);
   const pullRequests = createPullRequests();
 
   const lanes: PullLane[] = Array.from({ length: laneCount }, (_, index) => ({
@@ -205,36 +158,13 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   function receive(lane: PullLane, error: Error | null, msg: Msg): void {
     if (error !== null) return;
     heardAtMs = performance.now();
-    const ackSubject = msg.reply;
-    const parsed = ackSubject ? readAckSubject(ackSubject) : undefined;
-    if (parsed === undefined) {
+    const message = read(msg, msg.reply, heardAtMs);
+    if (message === undefined) {
       // A status, or a message of flow control or of somebody else on our inbox.
-      if (!ackSubject || msg.headers?.code) receiveStatus(lane, msg);
+      if (!msg.reply || msg.headers?.code) receiveStatus(lane, msg);
       return;
     }
     if (lane.remaining > 0) lane.remaining -= 1;
-    const queuedMs = clock.queuedMs(parsed.storedAtMs, heardAtMs);
-    const found = readWireHeaders(msg);
-    const { budgetMs } = found;
-    const message: WorkMessage = {
-      payload: msg.data,
-      jsonLength: found.jsonLength,
-      replyTo: found.reply,
-      doneTo: found.done,
-      requestId: found.requestId ?? `${parsed.stream}:${parsed.streamSequence}`,
-      budgetMs:
-        (budgetMs === undefined || Number.isNaN(budgetMs) ? defaults.deadlineMs : budgetMs) - queuedMs,
-      pinned: found.pinned === true,
-      ...(found.askedVersion === undefined
-        ? {}
-        : { askedVersion: found.askedVersion, suspect: found.suspect === true }),
-      ...(found.attempt === undefined ? {} : { repeated: true }),
-      traceparent: found.traceparent,
-      ref: parsed,
-      arrivedAtMs: heardAtMs,
-      queuedMs,
-      serverId: link.serverId(),
-    };
     options.onMessage(message);
     wake();
   }
@@ -273,15 +203,6 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
     wake();
   }
 
-  function sendAck(message: WorkMessage, payload: Uint8Array): void {
-    if (!mayAck(message)) return;
-    frames.publish({ subject: buildAckSubject(message.ref), reply: '', headers: '', payload });
-  }
-
-  function mayAck(message: WorkMessage): boolean {
-    return link.isConnected() && message.serverId === link.serverId();
-  }
-
   async function stopPulling(): Promise<void> {
     stopWatching();
     clearInterval(watchdog);
@@ -297,6 +218,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   }
 
   return {
+    ...replies,
     start() {
       if (started) return;
       started = true;
@@ -325,28 +247,6 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
       stopped ??= stopPulling();
       return stopped;
     },
-    answer(message, answer) {
-      if (!link.isConnected()) return;
-      const { doneTo, replyTo } = message;
-      const ackSubject = mayAck(message) ? buildAckSubject(message.ref) : undefined;
-      if (replyTo !== undefined) {
-        const { headers, payload } = encodeAnswer(answer);
-        const frame = { subject: replyTo, reply: '', headers, payload };
-        // Answer and ack in one piece, the usual case.
-        if (doneTo === undefined) return frames.publish(frame, ackSubject);
-        frames.publish(frame);
-      }
-      if (doneTo !== undefined)
-        frames.publish({ subject: doneTo, reply: '', headers: '', payload: emptyPayload }, ackSubject);
-      else sendAck(message, emptyPayload);
-    },
-    ack: (message) => sendAck(message, emptyPayload),
-    giveBack: (message, delayMs) =>
-      sendAck(
-        message,
-        delayMs === undefined ? nakPayload : Buffer.from(`-NAK {"delay":${delayMs * 1_000_000}}`),
-      ),
-    inProgress: (message) => sendAck(message, inProgressPayload),
     lastPullAgoMs: () => (outstanding() > 0 ? 0 : performance.now() - pulledAtMs),
   };
 }

@@ -342,7 +342,7 @@ describe('the work lane', () => {
     expect(first.budgetMs).to.be.within(1, 5_000);
   });
 
-  it('hands out what still arrives while it stops, and nothing is lost (P5)', async () => {
+  it('hands out what still arrives while it stops, and nothing is lost (P4)', async () => {
     const lane = echo();
     const second = await connectNats({ servers: server.url, namespace: 'troupe', name: 'second' });
     closers.push(() => second.close());

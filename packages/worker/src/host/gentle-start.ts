@@ -5,16 +5,16 @@
 import type { Log } from '@troupe/shared';
 import { type GentleLoad, takeLittle, takeUsualShare } from '../runner/gentle-load.js';
 
-/** On a machine without a free moment it gets nothing done: from then on it starts as any other process. */
-const gentleMs = 1_500;
+/** Of the time that a runner has for its first word: without a free moment it gets nothing done while it stands back. */
+const gentleShare = 1 / 4;
 
 export interface GentleStart {
   /** The runner has spoken, or has ended. */
   end(): void;
 }
 
-/** Takes from a process that was just started what others need. */
-export function startGently(pid: number, gentle: GentleLoad, log: Log): GentleStart {
+/** Takes from a process that was just started, and has to speak within `startMs`, what others need. */
+export function startGently(pid: number, gentle: GentleLoad, startMs: number, log: Log): GentleStart {
   const failed = (error: unknown) =>
     log.debug({ err: error, runnerPid: pid }, 'the share of a runner could not be set'); // it has ended
   try {
@@ -22,6 +22,6 @@ export function startGently(pid: number, gentle: GentleLoad, log: Log): GentleSt
   } catch (error) {
     failed(error);
   }
-  const timer = setTimeout(() => void takeUsualShare(pid, gentle).catch(failed), gentleMs);
+  const timer = setTimeout(() => void takeUsualShare(pid, gentle).catch(failed), gentleShare * startMs);
   return { end: () => clearTimeout(timer) };
 }

@@ -115,8 +115,11 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     stdio: ['ignore', 2, 2, 'ipc', book ?? 'ignore'], // the last one is its `bookDescriptor`
   });
   const { pid } = child;
+  const { startMs, silenceMs } = options;
   const gently =
-    pid === undefined || spec.loadsGently === undefined ? undefined : startGently(pid, spec.loadsGently, log);
+    pid === undefined || spec.loadsGently === undefined
+      ? undefined
+      : startGently(pid, spec.loadsGently, startMs, log);
   if (pid !== undefined) options.register.add(pid);
 
   const endProcess = (cause: KillCause) => {
@@ -124,7 +127,6 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     child.kill('SIGKILL');
   };
 
-  const { startMs, silenceMs } = options;
   const watch = createActor(runnerWatchMachine, { input: { startMs, silenceMs } });
   watch.subscribe({
     next: (snapshot) => {

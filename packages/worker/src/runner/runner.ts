@@ -23,7 +23,9 @@ import type { CoverMode, RunnerReport, RunnerSpec } from '../ipc/runner-messages
 import { type ModelSession, startSession } from '../onnx/session-client.js';
 import { BatchPace } from './batch-pace.js';
 import { takeLittle, takeUsualShare } from './gentle-load.js';
+import { rehearse } from './rehearsal.js';
 import { RequestFlow } from './request-flow.js';
+import type { ServedModel } from './request-intake.js';
 import { RunnerLanes } from './runner-lanes.js';
 import { warmUp } from './warm-up.js';
 
@@ -42,6 +44,8 @@ const statusEveryMs = 250;
 const connectRetryMs = 500;
 /** On a machine without a free moment it gets nothing done: from then on it loads as any other process. */
 const gentleLimitMs = 10_000;
+/** For a connection that is not there yet when the model is warm. */
+const rehearsalPatienceMs = 1_000;
 /** What a runner may still spend on answers after its host died. */
 const lastWordsMs = 1_000;
 
@@ -115,7 +119,9 @@ export class Runner {
       const { signature, loadMs } = await this.#session.loaded;
       assertSameSignature(signature, this.#spec.version.signature);
       this.#doors.report({ kind: 'loaded', signature, loadMs });
-      await warmUp(this.#session, this.#spec.version, this.#standby !== undefined, this.#pace);
+      const { version } = this.#spec;
+      const rowMs = await warmUp(this.#session, version, this.#standby !== undefined, this.#pace);
+      if (this.#isGentle()) await this.#rehearse(connecting, rowMs);
       await this.#endGentleness();
       if (this.#draining !== undefined) return;
       this.#doors.report({ kind: 'warmed' });
@@ -170,6 +176,38 @@ export class Runner {
     this.#doors.die('its host is gone');
   }
 
+  /** There is time as long as it loads gently: another version serves meanwhile. */
+  #isGentle(): boolean {
+    return this.#gentleTimer !== undefined && this.#draining === undefined;
+  }
+
+  async #rehearse(connecting: Promise<void>, rowMs: number | undefined): Promise<void> {
+    await Promise.race([connecting, pause(rehearsalPatienceMs, this.#leaving.signal)]);
+    if (this.#link?.isConnected() !== true) return;
+    const startMs = performance.now();
+    const requests = await rehearse({
+      link: this.#link,
+      session: this.#session,
+      served: this.#served(),
+      rowMs,
+      log: this.#log,
+      mayGoOn: () => this.#isGentle(),
+    });
+    this.#log.debug({ requests, ms: Math.round(performance.now() - startMs) }, 'rehearsed');
+  }
+
+  #served(): ServedModel {
+    const { model, suspects, version } = this.#spec;
+    return {
+      model,
+      version,
+      signature: version.signature,
+      batching: effectiveBatching(version),
+      pace: this.#pace,
+      suspects: new Set(suspects),
+    };
+  }
+
   async #endGentleness(): Promise<void> {
     const { loadsGently } = this.#spec;
     if (this.#gentleTimer === undefined || loadsGently === undefined) return;
@@ -210,19 +248,11 @@ export class Runner {
       },
       () => undefined, // it never rejects
     );
-    const { version, model, ackWaitMs } = this.#spec;
     this.#flow = new RequestFlow({
       link,
       session: this.#session,
-      served: {
-        model,
-        version,
-        signature: version.signature,
-        batching: effectiveBatching(version),
-        pace: this.#pace,
-        suspects: new Set(this.#spec.suspects),
-      },
-      ackWaitMs,
+      served: this.#served(),
+      ackWaitMs: this.#spec.ackWaitMs,
       log: this.#log,
       book: this.#doors.book,
       report: (report) => this.#doors.report(report),

@@ -29,6 +29,7 @@ const paceBudgetMs = 200;
 const paceRounds = 3;
 
 /**
+ * Resolves with what the first run of one row took, in milliseconds; `undefined` where the model refuses made-up data.
  * Throws `model.golden`. A model that refuses made-up data is no worse for it; but a candidate (a rollout of it is under
  * way) one of whose outputs holds nothing but NaN and infinities whatever it is given must not serve, unless a golden case expects just that.
  */
@@ -37,7 +38,7 @@ export async function warmUp(
   version: ModelVersion,
   isCandidate = false,
   pace?: BatchPace,
-): Promise<void> {
+): Promise<number | undefined> {
   const { signature } = version;
   const run = async (inputs: readonly Tensor[], names: readonly string[]): Promise<readonly Tensor[]> => {
     const outcome = await session.run(inputs, names, noLimit);
@@ -50,6 +51,7 @@ export async function warmUp(
   /** Outputs that have not held a finite number yet. */
   let barren: ReadonlySet<string> = new Set(signature.outputs.map(({ name }) => name));
   let ran = 0;
+  let rowMs: number | undefined;
   if (version.batchableReason?.startsWith(madeUpRunFault) !== true) {
     const dims = signature.inputs.map(({ shape }) => shape?.map((dim) => (dim < 0 ? '' : dim)));
     const names = signature.outputs.map(({ name }) => name);
@@ -58,6 +60,7 @@ export async function warmUp(
       const outcome = await session.run(inputs, names, noLimit);
       if (outcome.kind !== 'ran') return;
       ran += 1;
+      if (rows === 1) rowMs ??= outcome.runMs;
       const key = describeRows(inputs, names, rows)?.key;
       if (key !== undefined && outcome.runMs !== undefined) pace?.learn(key, rows, outcome.runMs);
       const fine = new Set(outcome.outputs.filter(hasSomeFinite).map(({ name }) => name));
@@ -79,6 +82,7 @@ export async function warmUp(
       `its output ${quoteName(name)} is NaN or infinite throughout, for all made-up inputs`,
     );
   }
+  return rowMs;
 }
 
 /** Runs one row many times over, in every size for which there is time. */

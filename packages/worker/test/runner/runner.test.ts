@@ -460,6 +460,25 @@ describe('runner process', function () {
     await waitUntil('its session has its share back', () => sessionShare(host.child.pid as number) !== 19);
   });
 
+  it('rehearses while it loads gently, and shows nothing of it', async function () {
+    if ((await tryGentleLoads()) === 'session') this.skip();
+    let rehearsed = 0;
+    link.connection.subscribe('$JS.ACK.*.rehearsal.>', {
+      callback: () => {
+        rehearsed += 1;
+      },
+    });
+    await link.connection.flush();
+    const host = await serve(identityModel(), versionOf(fourColumns()), {
+      loadsGently: { by: 'nice', thenPriority: getPriority() },
+    });
+    expect(rehearsed).to.be.at.least(1_000);
+    expect(floats(await infer([rows([[1, 2, 3, 4]])]))).to.deep.equal([1, 2, 3, 4]);
+    await waitUntil('it tells of its answer', () => host.status?.completed === 1);
+    expect(host.status).to.include({ failed: 0, batches: 1, rows: 1 });
+    expect(host.held).to.deep.equal([]);
+  });
+
   it('goes on after the NATS server has restarted and forgotten its streams', async () => {
     const host = await serve(identityModel(), versionOf(fourColumns()));
     await infer([rows([[1, 2, 3, 4]])]);
