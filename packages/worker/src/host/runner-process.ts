@@ -102,7 +102,8 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     'a runner has no book: what it holds when it dies comes again later',
     log,
   );
-  const node = { command: process.execPath, args: process.execArgv };
+  // For `RestMemory`.
+  const node = { command: process.execPath, args: [...process.execArgv, '--expose-gc'] };
   const started =
     spec.loadsGently === undefined ? node : gentleCommand(spec.loadsGently, node.command, node.args);
   const child: ChildProcess = fork(fileURLToPath(options.entry ?? ownEntry), [], {

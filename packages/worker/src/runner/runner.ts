@@ -26,6 +26,7 @@ import { takeLittle, takeUsualShare } from './gentle-load.js';
 import { rehearse } from './rehearsal.js';
 import { RequestFlow } from './request-flow.js';
 import type { ServedModel } from './request-intake.js';
+import { RestMemory } from './rest-memory.js';
 import { RunnerLanes } from './runner-lanes.js';
 import { warmUp } from './warm-up.js';
 
@@ -58,7 +59,9 @@ export class Runner {
   readonly #statusTimer: NodeJS.Timeout;
   readonly #leaving = new AbortController();
   readonly #pace: BatchPace | undefined;
+  readonly #restMemory = new RestMemory();
   #gentleTimer: NodeJS.Timeout | undefined;
+  #warmed = false;
   #link: NatsLink | undefined;
   #flow: RequestFlow | undefined;
   readonly #lanes: RunnerLanes;
@@ -124,6 +127,7 @@ export class Runner {
       if (this.#isGentle()) await this.#rehearse(connecting, rowMs);
       await this.#endGentleness();
       if (this.#draining !== undefined) return;
+      this.#warmed = true;
       this.#doors.report({ kind: 'warmed' });
     } catch (thrown) {
       if (this.#draining !== undefined) return;
@@ -290,12 +294,14 @@ export class Runner {
   #reportStatus(): void {
     const nothing = { inFlight: 0, completed: 0, failed: 0, batches: 0, rows: 0 };
     const lastPullAgoMs = this.#draining === undefined ? this.#lanes.lastPullAgoMs() : undefined;
+    const status = this.#flow?.takeStatus() ?? nothing;
     this.#doors.report({
       kind: 'status',
       natsConnected: this.#link?.isConnected() ?? false,
       ...(lastPullAgoMs === undefined ? {} : { lastPullAgoMs }),
-      ...(this.#flow?.takeStatus() ?? nothing),
+      ...status,
     });
+    this.#restMemory.look(this.#warmed && status.inFlight === 0 ? status.batches : undefined);
   }
 }
 

@@ -27,7 +27,7 @@ export class StandInHost {
 
   constructor(spec: RunnerSpec) {
     this.child = fork(runnerEntry, {
-      execArgv: [],
+      execArgv: ['--expose-gc'],
       env: childEnvironment({ ORT_DISABLE_TELEMETRY: '1', MALLOC_MMAP_THRESHOLD_: '131072' }),
       detached: true, // its share of the processor is that of its session
       stdio: ['ignore', 'ignore', 'inherit', 'ipc', this.#book],
