@@ -48,8 +48,8 @@ export function parseAckSubject(subject: string): ParsedAckSubject | undefined {
 export function createAckSubjectReader(
   stream: string,
   consumer: string,
+  prefix = `$JS.ACK.${stream}.${consumer}.`,
 ): (subject: string) => ParsedAckSubject | undefined {
-  const prefix = `$JS.ACK.${stream}.${consumer}.`;
   return (subject) => {
     if (!subject.startsWith(prefix)) return parseAckSubject(subject);
     const second = subject.indexOf('.', prefix.length) + 1;

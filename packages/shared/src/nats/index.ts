@@ -24,7 +24,7 @@ export {
   tryPermissions,
 } from './permissions.js';
 export { declareRecordStreams, hasRecordStreams } from './record-streams.js';
-export { openRehearsalQueue, type RehearsalQueue } from './rehearsal-queue.js';
+export { openRehearsalSource, type RehearsalSource } from './rehearsal-source.js';
 export { publishRepeat, type Repeat } from './repeat.js';
 export {
   createRoutingPublisher,
@@ -62,6 +62,7 @@ export {
   workQueueCounts,
 } from './work-lane.js';
 export { createWorkPuller, type WorkPuller, type WorkPullerOptions } from './work-puller.js';
+export type { WorkSource } from './work-source.js';
 export {
   createWorkSubmitter,
   type WorkRequest,

@@ -13,6 +13,7 @@ import type { FramePublisher } from './frames.js';
 import type { NatsLink } from './nats-link.js';
 import { createServerClock } from './server-clock.js';
 import { encodeAnswer, readWireHeaders } from './wire-headers.js';
+import type { WorkSource } from './work-source.js';
 
 /** A request as a runner takes it from the stream. */
 export interface WorkMessage {
@@ -45,8 +46,8 @@ export interface WorkMessage {
 
 /** The messages of one consumer. */
 export interface WorkDeliveries {
-  /** `undefined` where it came with no ack subject: a status, or a message of somebody else. */
-  read(msg: Msg, ackSubject: string | undefined, arrivedAtMs: number): WorkMessage | undefined;
+  /** `undefined` where it is none: a status, or a message of somebody else. */
+  read(msg: Msg, arrivedAtMs: number): WorkMessage | undefined;
   /** Publishes the answer, tells `doneTo`, and acks. */
   answer(message: WorkMessage, answer: WireMessage | TroupeError): void;
   /** Acks without an answer: the request was cancelled, or answered before. */
@@ -61,15 +62,14 @@ const emptyPayload = new Uint8Array(0);
 const nakPayload = Buffer.from('-NAK');
 const inProgressPayload = Buffer.from('+WPI');
 
-/** Of the consumer by this name, on this link. */
+/** Of one source, on this link. */
 export function createWorkDeliveries(
   link: NatsLink,
   frames: FramePublisher,
-  stream: string,
-  consumer: string,
+  { stream, consumer, ackPrefix }: WorkSource,
 ): WorkDeliveries {
   const clock = createServerClock();
-  const readAckSubject = createAckSubjectReader(stream, consumer);
+  const readAckSubject = createAckSubjectReader(stream, consumer, ackPrefix);
 
   function sendAck(message: WorkMessage, payload: Uint8Array): void {
     if (!mayAck(message)) return;
@@ -81,8 +81,8 @@ export function createWorkDeliveries(
   }
 
   return {
-    read(msg, ackSubject, arrivedAtMs) {
-      const ref = ackSubject ? readAckSubject(ackSubject) : undefined;
+    read(msg, arrivedAtMs) {
+      const ref = msg.reply ? readAckSubject(msg.reply) : undefined;
       if (ref === undefined) return undefined;
       const queuedMs = clock.queuedMs(ref.storedAtMs, arrivedAtMs);
       const found = readWireHeaders(msg);

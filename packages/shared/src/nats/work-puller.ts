@@ -17,7 +17,8 @@ import { watchEvents } from './events.js';
 import { createFramePublisher } from './frames.js';
 import type { NatsLink } from './nats-link.js';
 import { createWorkDeliveries, type WorkDeliveries, type WorkMessage } from './work-deliveries.js';
-import { declareWorkConsumer, type LaneLimits } from './work-lane.js';
+import type { LaneLimits } from './work-lane.js';
+import { type WorkSource, workQueueSource } from './work-source.js';
 
 /** The receiving side for one version of a model. */
 export interface WorkPuller extends Omit<WorkDeliveries, 'read'> {
@@ -35,6 +36,8 @@ export interface WorkPullerOptions {
   readonly model: string;
   readonly version: number;
   readonly limits: LaneLimits;
+  /** Default: the version's queue. */
+  readonly source?: WorkSource | undefined;
   /** Requests that may still be taken now. */
   readonly freeSlots: () => number;
   readonly onMessage: (message: WorkMessage) => void;
@@ -72,14 +75,11 @@ const Status = { Heartbeat: 100, NoMessages: 404, Timeout: 408, Conflict: 409, N
 
 /** Creates the receiving side; nothing happens before start(). */
 export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): WorkPuller {
-  const { model, version } = options;
-  const { subjects } = link;
-  const stream = subjects.workStream(model);
-  const consumer = subjects.workConsumer(version);
-  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+  const { limits, model, version } = options;
+  const source = options.source ?? workQueueSource(link, model, version, limits);
   const inbox = createInbox();
   const frames = createFramePublisher(link.connection);
-  const { read, ...replies } = createWorkDeliveries(link, frames, stream, consumer);
+  const { read, ...replies } = createWorkDeliveries(link, frames, source);
   const pullRequests = createPullRequests();
 
   const lanes: PullLane[] = Array.from({ length: laneCount }, (_, index) => ({
@@ -121,7 +121,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
     // Each may carry its part of the bound, but never less than the largest message.
     const maxBytes = Math.max(Math.floor(defaults.pullBytes / laneCount), link.maxPayloadBytes() + 65_536);
     const payload = pullRequests(want, maxBytes);
-    frames.publish({ subject: pullSubject, reply: lane.inbox, headers: '', payload });
+    frames.publish({ subject: source.pullSubject, reply: lane.inbox, headers: '', payload });
     pulledAtMs = lane.endsAtMs - defaults.pullExpiresMs - heartbeatMs;
   }
 
@@ -137,7 +137,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
     declaring = true;
     declaringSinceMs = performance.now();
     clearTimeout(declareTimer);
-    declareWorkConsumer(link, model, version, options.limits).then(
+    source.declare().then(
       () => {
         declaring = false;
         heardAtMs = performance.now();
@@ -158,7 +158,7 @@ export function createWorkPuller(link: NatsLink, options: WorkPullerOptions): Wo
   function receive(lane: PullLane, error: Error | null, msg: Msg): void {
     if (error !== null) return;
     heardAtMs = performance.now();
-    const message = read(msg, msg.reply, heardAtMs);
+    const message = read(msg, heardAtMs);
     if (message === undefined) {
       // A status, or a message of flow control or of somebody else on our inbox.
       if (!msg.reply || msg.headers?.code) receiveStatus(lane, msg);

@@ -33,6 +33,8 @@ export interface ModelSession {
   readonly loaded: Promise<{ readonly signature: Signature; readonly loadMs: number }>;
   /** Queues a run. The inputs' buffers are given away. Never rejects. */
   run(inputs: readonly Tensor[], outputNames: readonly string[], limit: RunLimit): Promise<RunOutcome>;
+  /** What all runs so far took, in milliseconds. */
+  readonly ranMs: number;
   /** Memory for the inputs of a run, of exactly so many bytes; all of it has to be written. */
   takeBuffer(bytes: number): Uint8Array;
   /** Releases the session after the runs that are queued; resolves when the thread has ended. Idempotent. */
@@ -55,6 +57,7 @@ function connectSession(thread: Worker): ModelSession {
   let open: { readonly id: number; readonly resolve: (outcome: RunOutcome) => void }[] = [];
   const pool = new BufferPool();
   let nextId = 1;
+  let ranMs = 0;
   let released = false;
   let ended = false;
   const loaded = createDeferred<{ signature: Signature; loadMs: number }>();
@@ -90,6 +93,7 @@ function connectSession(thread: Worker): ModelSession {
         return;
       case 'ran':
         pool.give(message.spent);
+        ranMs += message.runMs;
         settle(message.id, { kind: 'ran', outputs: message.outputs, runMs: message.runMs });
         return;
       case 'too_large':
@@ -120,6 +124,9 @@ function connectSession(thread: Worker): ModelSession {
       open.push({ id, resolve });
       send({ kind: 'run', id, inputs, outputNames, limitBytes, json }, buffersOf(inputs));
       return promise;
+    },
+    get ranMs() {
+      return ranMs;
     },
     takeBuffer: (bytes) => pool.take(bytes),
     release() {

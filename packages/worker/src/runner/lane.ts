@@ -10,6 +10,7 @@ import {
   type NatsLink,
   subscribeCancels,
   type WorkMessage,
+  type WorkSource,
 } from '@troupe/shared/nats';
 
 export interface LaneOptions {
@@ -21,6 +22,8 @@ export interface LaneOptions {
   /** Whether the version's own runner serves it, too, or will soon again. */
   readonly ownServes: () => boolean;
   readonly limits: LaneLimits;
+  /** Default: the version's queue. */
+  readonly source?: WorkSource | undefined;
   readonly log: Log;
   readonly freeSlots: () => number;
   /** After each answer that is none of an error. */
@@ -56,6 +59,7 @@ export function openLane(link: NatsLink, options: LaneOptions): Lane {
     model: options.model,
     version: version.version,
     limits: options.limits,
+    source: options.source,
     freeSlots: options.freeSlots,
     onMessage: (message) => options.onMessage(lane, message),
     onError: (error) =>

@@ -1,52 +1,53 @@
 /**
- * Has made-up requests go the whole way of real ones, over the broker, through the flow and the session and back, before
+ * Has made-up requests go the whole way of real ones, over the broker, through lane, flow and session and back, before
  * a version takes over from another. Code that has run a few times only is several times slower than it becomes, and a
  * version that gets all traffic within a second would have its first thousand requests wait for it.
+ *
+ * What is compiled is compiled for the kinds of objects and callbacks that were met, and thrown away when others come: so
+ * the path is of the same making as the one that will serve.
  */
-import { encodeInferRequest, type Log, TroupeError, type WireMessage } from '@troupe/shared';
-import { type NatsLink, openRehearsalQueue, type WorkMessage } from '@troupe/shared/nats';
+import { setTimeout as pause } from 'node:timers/promises';
+import { encodeInferRequest, type WireMessage } from '@troupe/shared';
+import { type NatsLink, openRehearsalSource } from '@troupe/shared/nats';
 import { closeBook, HoldingsBook, openBook } from '../ipc/holdings-book.js';
-import { createDeferred } from '../onnx/deferred.js';
-import type { SessionRuns } from '../onnx/session-client.js';
+import type { ModelSession } from '../onnx/session-client.js';
 import { makeInputs } from '../onnx/trial-data.js';
-import type { Lane } from './lane.js';
-import { RequestFlow } from './request-flow.js';
 import type { ServedModel } from './request-intake.js';
+import { RequestPath, type RequestPathOptions } from './request-path.js';
 
 /** It ends at the first of these. */
-const limits = {
-  /** As many as V8 needs to compile what is on the way. */
+const bounds = {
+  /** About as many as V8 needs to compile what is on the way. */
   requests: 4_000,
   ms: 3_000,
   /** Of the device: it may be that of the version that serves. */
   runMs: 200,
 } as const;
-/** Sent at once, at most: as many as a pull brings. */
-const lotSize = 32;
-/** For a lot to be answered. */
-const lotLimitMs = 1_000;
+const lookEveryMs = 10;
+/** Without an answer for so long, it ends. */
+const patienceMs = 1_000;
+/** As many as a pull brings: what is held when it ends is run for nobody, in part. */
+const credits = 32;
 /** Where a first run, which is slow, takes longer, the way to it and back is nothing beside it. */
 const worthwhileRunMs = 100;
 
-export interface RehearsalOptions {
+export interface RehearsalOptions extends Pick<RequestPathOptions, 'served' | 'limits' | 'log'> {
   readonly link: NatsLink;
-  readonly session: SessionRuns;
-  readonly served: ServedModel;
+  readonly session: Pick<ModelSession, 'run' | 'ranMs'> & Partial<Pick<ModelSession, 'takeBuffer'>>;
   /** What the first run of one row took, in milliseconds; `undefined`: it refuses made-up inputs. */
   readonly rowMs: number | undefined;
-  readonly log: Log;
   /** Asked now and then: whether there is still time. */
   mayGoOn(): boolean;
 }
 
 /** Resolves with the number of requests that were answered. Never rejects: without it the version serves all the same. */
 export async function rehearse(options: RehearsalOptions): Promise<number> {
-  const { log, rowMs } = options;
-  if (rowMs === undefined || rowMs > worthwhileRunMs) return 0;
+  const { log, mayGoOn, rowMs } = options;
+  if (rowMs === undefined || rowMs > worthwhileRunMs || !mayGoOn()) return 0;
   let book: number | undefined;
   try {
     book = openBook();
-    return await run(options, book);
+    return await rehearseWith(options, book);
   } catch (error) {
     log.debug({ err: error }, 'the rehearsal ended early');
     return 0;
@@ -55,95 +56,49 @@ export async function rehearse(options: RehearsalOptions): Promise<number> {
   }
 }
 
-async function run({ link, log, mayGoOn, served, session }: RehearsalOptions, book: number): Promise<number> {
-  let runMs = 0;
-  const flow = new RequestFlow({
-    link,
-    session: {
-      ...session,
-      run: async (...what) => {
-        const outcome = await session.run(...what);
-        if (outcome.kind === 'ran') runMs += outcome.runMs ?? 0;
-        return outcome;
-      },
-    },
-    // What runs teach in a process that stands back behind all others would be wrong.
-    served: { ...served, pace: undefined },
-    ackWaitMs: limits.ms + lotLimitMs,
-    log,
+async function rehearseWith(options: RehearsalOptions, book: number): Promise<number> {
+  const { limits, link, log, mayGoOn, served, session } = options;
+  const source = openRehearsalSource(link, served.model, madeUpRequest(served), bounds.ms + patienceMs);
+  const path = new RequestPath({
+    served,
+    session,
+    limits,
+    credits,
+    source,
     book: new HoldingsBook(book, () => undefined),
+    log,
     report: () => undefined,
-    onRelease: () => undefined,
   });
-  const lane = openLane(link, served, (message) => flow.receive(lane, message));
-  const request = madeUpRequest(served);
-  const endsAtMs = performance.now() + limits.ms;
+  const startMs = performance.now();
+  const ranMs = session.ranMs;
   let answered = 0;
+  let answeredAtMs = startMs;
   try {
-    for (let count = 1; mayGoOn(); count = Math.min(2 * count, lotSize)) {
-      if (answered >= limits.requests || runMs >= limits.runMs || performance.now() >= endsAtMs) break;
-      if (!(await lane.answers(request, count))) break;
-      answered += count;
+    path.attach(link);
+    path.lanes.serve(credits);
+    while (mayGoOn() && link.isConnected()) {
+      await pause(lookEveryMs);
+      const nowMs = performance.now();
+      const { completed = 0, failed = 0 } = path.flow?.takeStatus(nowMs) ?? {};
+      if (completed > answered) answeredAtMs = nowMs;
+      answered = completed;
+      const over =
+        failed > 0 ||
+        answered >= bounds.requests ||
+        session.ranMs - ranMs >= bounds.runMs ||
+        nowMs - startMs >= bounds.ms ||
+        nowMs - answeredAtMs >= patienceMs;
+      if (over) break;
     }
     return answered;
   } finally {
-    flow.handBack('all');
-    flow.close();
-    lane.close();
+    source.close();
+    await path.abandon();
   }
 }
 
 function madeUpRequest({ signature }: ServedModel): WireMessage {
   const dims = signature.inputs.map(({ shape }) => shape?.map((dim) => (dim < 0 ? '' : dim)));
-  return encodeInferRequest(
-    { inputs: makeInputs(signature.inputs, dims, { rows: 1, otherwise: 2 }, 1) },
-    true,
-  );
-}
-
-interface RehearsalLane extends Lane {
-  /** Sends a request so many times; resolves with whether all were answered, in time and without an error. */
-  answers(request: WireMessage, count: number): Promise<boolean>;
-}
-
-function openLane(
-  link: NatsLink,
-  { model, version }: ServedModel,
-  onMessage: (message: WorkMessage) => void,
-): RehearsalLane {
-  const queue = openRehearsalQueue(link, model, lotLimitMs, onMessage);
-  let open = 0;
-  let settle: (allRight: boolean) => void = () => undefined;
-  return {
-    version,
-    covering: false,
-    ownServes: () => true,
-    pullMore: () => undefined,
-    lastPullAgoMs: () => 0,
-    answer(message, answer) {
-      queue.answer(message, answer);
-      open -= 1;
-      if (answer instanceof TroupeError) settle(false);
-      else if (open === 0) settle(true);
-    },
-    ack: (message) => queue.ack(message),
-    handBack: (message, delayMs) => queue.giveBack(message, delayMs),
-    inProgress: (message) => {
-      queue.inProgress(message);
-      return true;
-    },
-    stop: async () => undefined,
-    close: () => queue.close(),
-    answers(request, count) {
-      const { promise, resolve } = createDeferred<boolean>();
-      const timer = setTimeout(() => settle(false), lotLimitMs);
-      settle = (allRight) => {
-        clearTimeout(timer);
-        resolve(allRight);
-      };
-      open = count;
-      for (let sent = 0; sent < count; sent += 1) queue.send(request);
-      return promise;
-    },
-  };
+  const inputs = makeInputs(signature.inputs, dims, { rows: 1, otherwise: 2 }, 1);
+  return encodeInferRequest({ inputs, binaryOutput: true }, true);
 }

@@ -10,7 +10,7 @@ import type { LaneLimits, NatsLink } from '@troupe/shared/nats';
 import type { CoverMode } from '../ipc/runner-messages.js';
 import { type Lane, type LaneOptions, openLane } from './lane.js';
 
-export interface RunnerLanesOptions extends Pick<LaneOptions, 'onMessage' | 'onCancel'> {
+export interface RunnerLanesOptions extends Pick<LaneOptions, 'onMessage' | 'onCancel' | 'source'> {
   readonly model: string;
   readonly version: ModelVersion;
   readonly limits: LaneLimits;
@@ -118,13 +118,14 @@ export class RunnerLanes {
   #open(): void {
     const link = this.#link;
     if (!this.#serving || this.#stopped || link === undefined) return;
-    const { limits, log, model, onCancel, onMessage, version } = this.#options;
+    const { limits, log, model, onCancel, onMessage, source, version } = this.#options;
     this.#own ??= openLane(link, {
       model,
       version,
       covering: false,
       ownServes: () => true,
       limits,
+      source,
       log,
       freeSlots: () => this.#freeSlots(),
       onMessage,

@@ -17,17 +17,16 @@ import {
   type Signature,
   TroupeError,
 } from '@troupe/shared';
-import { connectNats, type NatsLink } from '@troupe/shared/nats';
+import { connectNats, type LaneLimits, type NatsLink } from '@troupe/shared/nats';
 import type { Holdings } from '../ipc/holdings-book.js';
 import type { CoverMode, RunnerReport, RunnerSpec } from '../ipc/runner-messages.js';
 import { type ModelSession, startSession } from '../onnx/session-client.js';
 import { BatchPace } from './batch-pace.js';
 import { takeLittle, takeUsualShare } from './gentle-load.js';
 import { rehearse } from './rehearsal.js';
-import { RequestFlow } from './request-flow.js';
 import type { ServedModel } from './request-intake.js';
+import { RequestPath } from './request-path.js';
 import { RestMemory } from './rest-memory.js';
-import { RunnerLanes } from './runner-lanes.js';
 import { warmUp } from './warm-up.js';
 
 /** What a runner needs from its process. */
@@ -63,15 +62,12 @@ export class Runner {
   #gentleTimer: NodeJS.Timeout | undefined;
   #warmed = false;
   #link: NatsLink | undefined;
-  #flow: RequestFlow | undefined;
-  readonly #lanes: RunnerLanes;
-  #standby: ModelVersion | undefined;
+  readonly #path: RequestPath;
   #draining: Promise<void> | undefined;
 
   constructor(spec: RunnerSpec, doors: RunnerProcessDoors) {
     this.#spec = spec;
     this.#doors = doors;
-    this.#standby = spec.standby;
     const { maxBatchSize, maxDelayMs } = effectiveBatching(spec.version);
     // Who has requests wait for company wants it: then a batch is as large as it may be.
     if (maxBatchSize > 1 && maxDelayMs === 0) this.#pace = new BatchPace(maxBatchSize);
@@ -95,23 +91,16 @@ export class Runner {
       (error) => doors.die(error.message),
       () => undefined,
     );
-    this.#lanes = new RunnerLanes({
-      model: spec.model,
-      version: spec.version,
-      limits: {
-        ackWaitMs: spec.ackWaitMs,
-        queueLimit: spec.queueLimit,
-        streamBytes: spec.streamBytes,
-      },
+    this.#path = new RequestPath({
+      served: this.#served(),
+      session: this.#session,
+      limits: this.#limits(),
       credits: spec.credits,
+      book: doors.book,
       log: this.#log,
-      heldCount: () => this.#flow?.heldCount ?? 0,
-      heldOf: (lane) => this.#flow?.heldOf(lane) ?? 0,
-      onMessage: (lane, message) => this.#flow?.receive(lane, message),
-      onCancel: (lane, cancel) => this.#flow?.cancel(lane, cancel),
-      onCovered: (version, answeredNs) =>
-        doors.report({ kind: 'covered', version, answeredNs: String(answeredNs) }),
+      report: (report) => doors.report(report),
     });
+    this.#path.standby = spec.standby;
     this.#statusTimer = setInterval(() => this.#reportStatus(), statusEveryMs);
   }
 
@@ -123,7 +112,7 @@ export class Runner {
       assertSameSignature(signature, this.#spec.version.signature);
       this.#doors.report({ kind: 'loaded', signature, loadMs });
       const { version } = this.#spec;
-      const rowMs = await warmUp(this.#session, version, this.#standby !== undefined, this.#pace);
+      const rowMs = await warmUp(this.#session, version, this.#path.standby !== undefined, this.#pace);
       if (this.#isGentle()) await this.#rehearse(connecting, rowMs);
       await this.#endGentleness();
       if (this.#draining !== undefined) return;
@@ -142,22 +131,21 @@ export class Runner {
 
   /** Begins to pull, or goes on with other credits. */
   serve(credits: number): void {
-    this.#lanes.serve(credits);
+    this.#path.lanes.serve(credits);
   }
 
   /** Serves another version's queue too, or is ready to. */
   cover(version: ModelVersion, mode: CoverMode): void {
-    this.#lanes.cover(version, mode);
+    this.#path.lanes.cover(version, mode);
   }
 
   uncover(version: number): void {
-    this.#lanes.uncover(version);
+    this.#path.lanes.uncover(version);
   }
 
   /** Its version is on probation, and `standby` repeats what it cannot answer; `undefined`: no longer. */
   probation(standby: ModelVersion | undefined): void {
-    this.#standby = standby;
-    if (this.#flow !== undefined) this.#flow.standby = standby;
+    this.#path.standby = standby;
   }
 
   /** Drains within the bound and lets go. Idempotent. */
@@ -169,11 +157,11 @@ export class Runner {
   /** The host is dead: hand back what has not begun, answer what has within a second, and die. */
   async orphaned(): Promise<void> {
     const diesAt = setTimeout(() => this.#doors.die('its host is gone'), lastWordsMs);
-    const stopped = this.#lanes.stop();
-    this.#flow?.handBack('waiting');
+    const stopped = this.#path.lanes.stop();
+    this.#path.flow?.handBack('waiting');
     await stopped;
-    this.#flow?.handBack('waiting'); // what arrived until the pulls were off
-    await this.#flow?.idle();
+    this.#path.flow?.handBack('waiting'); // what arrived until the pulls were off
+    await this.#path.flow?.idle();
     this.#leaving.abort();
     await this.#link?.close();
     clearTimeout(diesAt);
@@ -193,11 +181,17 @@ export class Runner {
       link: this.#link,
       session: this.#session,
       served: this.#served(),
+      limits: this.#limits(),
       rowMs,
       log: this.#log,
       mayGoOn: () => this.#isGentle(),
     });
     this.#log.debug({ requests, ms: Math.round(performance.now() - startMs) }, 'rehearsed');
+  }
+
+  #limits(): LaneLimits {
+    const { ackWaitMs, queueLimit, streamBytes } = this.#spec;
+    return { ackWaitMs, queueLimit, streamBytes };
   }
 
   #served(): ServedModel {
@@ -252,25 +246,14 @@ export class Runner {
       },
       () => undefined, // it never rejects
     );
-    this.#flow = new RequestFlow({
-      link,
-      session: this.#session,
-      served: this.#served(),
-      ackWaitMs: this.#spec.ackWaitMs,
-      log: this.#log,
-      book: this.#doors.book,
-      report: (report) => this.#doors.report(report),
-      onRelease: () => this.#lanes.pullMore(),
-    });
-    this.#flow.standby = this.#standby;
-    this.#lanes.attach(link);
+    this.#path.attach(link);
   }
 
   async #drain(boundMs: number): Promise<void> {
     const { promise: bound, timer } = timeout(boundMs);
     // While disconnected, the confirmation that nothing more will come never comes.
-    await Promise.race([this.#lanes.stop(), bound]);
-    const flow = this.#flow;
+    await Promise.race([this.#path.lanes.stop(), bound]);
+    const flow = this.#path.flow;
     if (flow !== undefined) await Promise.race([flow.idle(), bound]);
     clearTimeout(timer);
     const handedBack = flow?.handBack('all') ?? 0;
@@ -280,8 +263,7 @@ export class Runner {
   /** Releases all that keeps the process; `beforeRelease` runs when the last ack has left. */
   async #letGo(beforeRelease: () => void = () => undefined): Promise<void> {
     this.#leaving.abort();
-    this.#flow?.close();
-    this.#lanes.close();
+    this.#path.close();
     await this.#link?.close();
     beforeRelease();
     // A run that is under way ends first; a host that has no patience kills the process.
@@ -293,8 +275,8 @@ export class Runner {
 
   #reportStatus(): void {
     const nothing = { inFlight: 0, completed: 0, failed: 0, batches: 0, rows: 0 };
-    const lastPullAgoMs = this.#draining === undefined ? this.#lanes.lastPullAgoMs() : undefined;
-    const status = this.#flow?.takeStatus() ?? nothing;
+    const lastPullAgoMs = this.#draining === undefined ? this.#path.lanes.lastPullAgoMs() : undefined;
+    const status = this.#path.flow?.takeStatus() ?? nothing;
     this.#doors.report({
       kind: 'status',
       natsConnected: this.#link?.isConnected() ?? false,
