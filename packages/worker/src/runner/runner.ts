@@ -186,6 +186,8 @@ export class Runner {
       log: this.#log,
       mayGoOn: () => this.#isGentle(),
     });
+    // What loading and rehearsing left is collected now, not beside the first requests.
+    globalThis.gc?.();
     this.#log.debug({ requests, ms: Math.round(performance.now() - startMs) }, 'rehearsed');
   }
 
