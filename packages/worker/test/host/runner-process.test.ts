@@ -1,5 +1,5 @@
 /** Supervision of one runner process, with real processes that misbehave on purpose. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog, machineClockMs, type TroupeError } from '@troupe/shared';
@@ -139,19 +139,30 @@ describe('runner process', () => {
   it('a runner that loads gently starts at the lowest priority, and not for long where it gets nothing done', async function () {
     if ((await tryGentleLoads()) === 'session') this.skip();
     const before = getPriority();
-    const { pid } = run('mute', { loadsGently: { by: 'nice', thenPriority: before } }).process;
+    const { pid } = run('mute', {
+      startMs: 12_000,
+      loadsGently: { by: 'nice', thenPriority: before },
+    }).process;
     expect(getPriority(pid)).to.equal(19);
     await waitUntil('it has its priority back', () => getPriority(pid) === before, { timeoutMs: 30_000 });
   });
 
   it('a runner that loads gently starts behind all others where the system has a policy for that, and not for long', async function () {
     if ((await tryGentleLoads()) !== 'idle_policy') this.skip();
-    const { pid } = run('mute', { loadsGently: { by: 'idle_policy' } }).process;
+    const { pid } = run('mute', { startMs: 12_000, loadsGently: { by: 'idle_policy' } }).process;
     const policies = () => new Set(threadPolicies(pid as number));
     await waitUntil('all its threads have the policy', () => [...policies()].join() === '5');
     await waitUntil('all its threads are as any other', () => [...policies()].join() === '0', {
       timeoutMs: 30_000,
     });
+  });
+
+  it('a runner is shown the collector that it gives memory back with at rest, however it starts', async function () {
+    if (process.platform !== 'linux') this.skip();
+    for (const started of [run('good'), run('good', { loadsGently: { by: 'session' } })]) {
+      const command = readFileSync(`/proc/${started.process.pid}/cmdline`, 'utf8');
+      expect(command.split('\0')).to.include('--expose-gc');
+    }
   });
 
   it('a runner that dies of a redelivered message alone is a strike against that message, not the version', async () => {
