@@ -99,4 +99,33 @@ describe('traces', () => {
     await waitUntil('the spans of the second request are there', () => spans().length >= before + 2);
     expect(spans().length).to.equal(before + 2);
   });
+
+  it('a share of the calls is put to the sampler: none begins a trace, one beneath an active span is part of it', async () => {
+    const before = spans().length;
+    const script = `
+      import { connect } from '@troupe/client';
+      import { trace } from '@opentelemetry/api';
+      const troupe = await connect({ traceShare: 0 });
+      for (let count = 0; count < 20; count += 1) await troupe.infer('iris', [[5.1, 3.5, 1.4, 0.2]]);
+      await trace.getTracer('test').startActiveSpan('parent', async (span) => {
+        await troupe.infer('iris', [[5.1, 3.5, 1.4, 0.2]]);
+        span.end();
+      });
+      await troupe.close();
+      await trace.getTracerProvider().getDelegate().forceFlush();
+    `;
+    const asked = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+      env: { ...process.env, NATS_URL: cluster.natsUrl, ...env },
+      cwd: repositoryRoot,
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+    expect(asked.status, asked.stderr).to.equal(0);
+    await waitUntil('the spans of the traced call are there', () => spans().length >= before + 3);
+    const all = spans();
+    expect(all.length).to.equal(before + 3);
+    const parent = all.find(({ name }) => name === 'parent');
+    const together = all.filter(({ traceId }) => traceId === parent?.traceId);
+    expect(together.map(({ name }) => name).sort()).to.deep.equal(['infer iris', 'parent', 'run iris']);
+  });
 });

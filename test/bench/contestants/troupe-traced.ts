@@ -12,8 +12,7 @@ import { startBenchCluster } from './troupe-cluster.js';
 
 const tracing = pathToFileURL(join(repositoryRoot, 'test/harness/tracing.mjs')).href;
 
-/** With this share of the traces sampled, from 0 to 1, as the caller decides. */
-function traced(name: string, why: string, share: number): Contestant {
+function traced(name: string, why: string, settings: Readonly<Record<string, string>>): Contestant {
   return {
     name,
     why,
@@ -22,8 +21,7 @@ function traced(name: string, why: string, share: number): Contestant {
       const env = {
         NODE_OPTIONS: `--import=${tracing}`,
         TRACE_FOLDER: folder,
-        OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
-        OTEL_TRACES_SAMPLER_ARG: String(share),
+        ...settings,
       };
       const cluster = stage.own(await startBenchCluster(stage.intraOpThreads, undefined, env));
       const load = await startChild<LoadCall, LoadResult>('./load-generator.ts', [], env);
@@ -44,7 +42,12 @@ function traced(name: string, why: string, share: number): Contestant {
 
 export const tracedInPart = traced(
   'traced-1%',
-  'One trace in a hundred, which is how busy services are traced.',
-  0.01,
+  'One trace in a hundred, which is how busy services are traced; which one, the client says (`TROUPE_TRACE_SHARE`).',
+  { TROUPE_TRACE_SHARE: '0.01' },
 );
-export const tracedWhole = traced('traced-all', 'Every request, two spans each.', 1);
+export const sampledInPart = traced(
+  'sampled-1%',
+  "The same, said by OpenTelemetry's sampler, which is asked about every request.",
+  { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.01' },
+);
+export const tracedWhole = traced('traced-all', 'Every request, two spans each.', {});

@@ -25,7 +25,7 @@ const troupeThree: Contestant = {
 export const broker: Suite = {
   name: 'broker',
   text: 'bare NATS, bare JetStream with one and three copies, Troupe with an identity model',
-  seconds: 75,
+  seconds: 100,
   async run(context) {
     const contestants = [
       bareNats(() => startNats()),
@@ -37,7 +37,7 @@ export const broker: Suite = {
       models: [identitySource('identity', 16)],
       contestantsOf: () => contestants,
       inFlight: context.short ? [64] : [64, 1],
-      rounds: 3,
+      rounds: 5,
       windowMs: 1_500,
     });
     const pairs: readonly Pick<Comparison, 'contestant' | 'against' | 'target'>[] = [

@@ -1,7 +1,7 @@
 /** What traces cost: no SDK in any process beside the SDK in all of them. */
 import { modelSources } from '../bench-model.js';
 import { troupeSdk } from '../contestants/troupe-sdk.js';
-import { tracedInPart, tracedWhole } from '../contestants/troupe-traced.js';
+import { sampledInPart, tracedInPart, tracedWhole } from '../contestants/troupe-traced.js';
 import { type Comparison, compareAll, medianTable, ratioTable, throughputChart } from '../outcome.js';
 import { measureModels } from './measure-models.js';
 import type { Suite } from './suite.js';
@@ -9,14 +9,14 @@ import type { Suite } from './suite.js';
 export const telemetry: Suite = {
   name: 'telemetry',
   text: 'traces off, one in a hundred, and all',
-  seconds: 110,
+  seconds: 140,
   async run(context) {
     // Each way has a cluster of its own, whose start is all that the short form would wait for.
     const [models, traced] = context.short
       ? ([['tiny'], [tracedWhole]] as const)
       : ([
           ['tiny', 'rank'],
-          [tracedInPart, tracedWhole],
+          [tracedInPart, sampledInPart, tracedWhole],
         ] as const);
     const samples = await measureModels(context, {
       models: modelSources(models),

@@ -73,6 +73,7 @@ export async function resolveClusterSettings(
     connectTimeoutMs: defaults.connectTimeoutMs,
     name: 'troupe-cli',
     access: configuration.natsAccess,
+    traceShare: configuration.traceShare,
   });
   const shown = configuration.settings(keys).map((one) => {
     if (one.origin !== undefined) return one;

@@ -40,7 +40,7 @@ import {
 import { type DoctorReport, examineLink } from './doctor.js';
 import { createEventFeed, type EventOptions, matcherOf } from './event-feed.js';
 import { type InferOptions, noInferOptions } from './infer-options.js';
-import { inferOnce } from './infer-request.js';
+import { type InferContext, inferOnce } from './infer-request.js';
 import type { InferResult } from './infer-result.js';
 import { describe, type Inputs } from './input-tensor.js';
 import { createModelRoutes } from './model-routes.js';
@@ -147,8 +147,12 @@ const ofModel = (model: string) => ({ model: parseModelName(model) });
 /** Most events that are read back at once. */
 const maxRecentEvents = 10_000;
 
-/** Makes a client of an open link and view, which it owns from then on. `deadlineMs` is that of requests without one. */
-export function createClient(link: NatsLink, view: RoutingView, deadlineMs: number): TroupeClient {
+/** Makes a client of an open link and view, which it owns from then on. */
+export function createClient(
+  link: NatsLink,
+  view: RoutingView,
+  { deadlineMs, traceShare }: Pick<InferContext, 'deadlineMs' | 'traceShare'>,
+): TroupeClient {
   const closing = new AbortController();
   // As many listeners as calls wait; the limit is there to find leaks, and would warn about each busy moment.
   setMaxListeners(0, closing.signal);
@@ -198,7 +202,7 @@ export function createClient(link: NatsLink, view: RoutingView, deadlineMs: numb
   // A connection that ends for good (credentials withdrawn) takes the client with it.
   void link.closed.then(() => close()).catch(() => undefined);
 
-  const context = { routes, submitter, deadlineMs, assertOpen };
+  const context: InferContext = { routes, submitter, deadlineMs, traceShare, assertOpen };
   const client: TroupeClient = {
     servers: link.servers,
     namespace: link.subjects.namespace,

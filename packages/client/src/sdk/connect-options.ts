@@ -34,6 +34,11 @@ export interface ConnectOptions {
   readonly credsFile?: string;
   /** Path of the PEM file with the authority of NATS' certificate; asks for TLS. Default `NATS_CA`. */
   readonly caFile?: string;
+  /**
+   * Of the calls that are made outside of any trace, the share that may begin one, from 0 to 1: OpenTelemetry is asked
+   * about these alone, and what its sampler says holds for them. Default `TROUPE_TRACE_SHARE`, or 1.
+   */
+  readonly traceShare?: number;
 }
 
 /** With defaults; values are not checked yet. */
@@ -45,6 +50,7 @@ export interface ResolvedConnectOptions {
   readonly connectTimeoutMs: number;
   readonly name: string;
   readonly access: NatsAccess;
+  readonly traceShare: number;
 }
 
 /** Checked: what travels inside. */
@@ -55,10 +61,11 @@ export interface CheckedConnectOptions {
   readonly connectTimeoutMs: number;
   readonly name: string;
   readonly access: NatsAccess;
+  readonly traceShare: number;
 }
 
 const accessNames = ['user', 'pass', 'token', 'credsFile', 'caFile'] as const;
-const optionNames = ['servers', 'namespace', 'connectTimeoutMs', 'name', ...accessNames];
+const optionNames = ['servers', 'namespace', 'connectTimeoutMs', 'name', 'traceShare', ...accessNames];
 
 /** Credentials among the options go before those of the environment as a whole: two halves make no login. */
 function resolveAccess(options: ConnectOptions, environment: NatsAccess): NatsAccess {
@@ -99,7 +106,7 @@ function checkAccess(access: NatsAccess): NatsAccess {
 /** Fills in what was not given. */
 export function resolveConnectOptions(
   options: ConnectOptions,
-  environment: Pick<Environment, 'natsUrl' | 'natsAccess' | 'cluster'>,
+  environment: Pick<Environment, 'natsUrl' | 'natsAccess' | 'cluster' | 'traceShare'>,
   directory: string,
 ): ResolvedConnectOptions {
   assertOptionNames('connect', options, optionNames);
@@ -118,12 +125,13 @@ export function resolveConnectOptions(
     connectTimeoutMs: options.connectTimeoutMs ?? defaults.connectTimeoutMs,
     name: options.name ?? 'troupe-client',
     access: resolveAccess(options, environment.natsAccess),
+    traceShare: options.traceShare ?? environment.traceShare,
   };
 }
 
 /** Checks everything at once. Throws `config.invalid`, naming the field and where a bad address came from. */
 export function checkConnectOptions(options: ResolvedConnectOptions): CheckedConnectOptions {
-  const { connectTimeoutMs, name } = options;
+  const { connectTimeoutMs, name, traceShare } = options;
   if (!Number.isInteger(connectTimeoutMs) || connectTimeoutMs < 1 || connectTimeoutMs > 600_000) {
     throw new TroupeError(
       'config.invalid',
@@ -133,6 +141,12 @@ export function checkConnectOptions(options: ResolvedConnectOptions): CheckedCon
   if (typeof name !== 'string' || name === '' || name.length > 128) {
     throw new TroupeError('config.invalid', `name ${quoteName(name)} is not allowed: 1 to 128 characters`);
   }
+  if (typeof traceShare !== 'number' || !(traceShare >= 0 && traceShare <= 1)) {
+    throw new TroupeError(
+      'config.invalid',
+      `traceShare ${quoteName(traceShare)} is not allowed: a number from 0 to 1`,
+    );
+  }
   return {
     servers: checkServers(options.servers, options.origin),
     origin: options.origin,
@@ -140,6 +154,7 @@ export function checkConnectOptions(options: ResolvedConnectOptions): CheckedCon
     connectTimeoutMs,
     name,
     access: checkAccess(options.access),
+    traceShare,
   };
 }
 

@@ -44,7 +44,8 @@ export async function connectTo(checked: CheckedConnectOptions): Promise<TroupeC
   try {
     view = await openView(link, checked);
     await assertCluster(link, view, checked);
-    return createClient(link, view, environment.cluster.deadlineMs);
+    const { deadlineMs } = environment.cluster;
+    return createClient(link, view, { deadlineMs, traceShare: checked.traceShare });
   } catch (error) {
     await view?.close();
     await link.close();

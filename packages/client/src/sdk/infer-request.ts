@@ -32,6 +32,8 @@ export interface InferContext {
   readonly submitter: WorkSubmitter;
   /** Deadline of requests that name none, in milliseconds. */
   readonly deadlineMs: number;
+  /** Of requests outside of any trace, those that may begin one, from 0 to 1. */
+  readonly traceShare: number;
   /** Throws `client.closed` once the client closes. */
   assertOpen(): void;
 }
@@ -43,7 +45,7 @@ export function inferOnce(
   inputs: unknown,
   given: InferOptions,
 ): Promise<InferResult> {
-  const span = startRequestSpan(model);
+  const span = startRequestSpan(model, context.traceShare);
   if (span === undefined) return ask(context, model, inputs, given, undefined);
   return ask(context, model, inputs, given, span.traceparent).then(
     (result) => {

@@ -50,6 +50,19 @@ describe('options of connect()', () => {
     expect(resolve({})).to.deep.include({ servers: ['nats://127.0.0.1:4222'], origin: 'the default' });
   });
 
+  it('the share of calls that may begin a trace comes from the options, else TROUPE_TRACE_SHARE, else it is all', () => {
+    expect(resolve({}).traceShare).to.equal(1);
+    expect(resolve({}, { TROUPE_TRACE_SHARE: '0.01' }).traceShare).to.equal(0.01);
+    expect(resolve({ traceShare: 0 }, { TROUPE_TRACE_SHARE: '.5' }).traceShare).to.equal(0);
+    for (const text of ['2', '-1', '1%', 'all', '1e-2'])
+      expectThrow(
+        () => resolve({}, { TROUPE_TRACE_SHARE: text }),
+        'config.invalid',
+        'TROUPE_TRACE_SHARE',
+        text,
+      );
+  });
+
   it('the namespace comes from the options, else TROUPE_NAMESPACE, else the cluster.json, else troupe', () => {
     expect(resolve({}).namespace).to.equal('troupe');
     writeCluster('{"nats":"nats://h:1","namespace":"staging"}');
@@ -92,6 +105,8 @@ describe('options of connect()', () => {
   it('each other option is checked, and misspelt ones are refused with the nearest name', () => {
     expectThrow(() => resolve({ connectTimeoutMs: 0 }), 'config.invalid', 'connectTimeoutMs');
     expectThrow(() => resolve({ connectTimeoutMs: 1.5 }), 'config.invalid', 'connectTimeoutMs');
+    for (const traceShare of [-0.1, 1.1, Number.NaN, '1' as never])
+      expectThrow(() => resolve({ traceShare }), 'config.invalid', 'traceShare');
     expectThrow(() => resolve({ namespace: 'Bad.Name' }), 'config.invalid', 'namespace');
     expectThrow(() => resolve({ name: '' }), 'config.invalid', 'name');
     expectThrow(

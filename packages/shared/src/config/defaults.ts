@@ -60,6 +60,8 @@ export const defaults = {
   maxCrashes: 3,
   /** An answer, or a message held in memory, is never larger than this whatever the server allows. */
   maxMessageBytes: 64 * mebibyte,
+  /** Of a client's calls outside of any trace, those that OpenTelemetry is asked about. `TROUPE_TRACE_SHARE` */
+  traceShare: 1,
   /** First connection to a server. */
   connectTimeoutMs: 5 * second,
   /** A message that repeats an earlier one: how often the submitter publishes one request at most. */

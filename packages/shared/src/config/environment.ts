@@ -42,6 +42,7 @@ export const EnvName = {
   IdleMs: 'TROUPE_IDLE_MS',
   MemoryBudget: 'TROUPE_MEMORY_BUDGET',
   NatsReplicas: 'TROUPE_NATS_REPLICAS',
+  TraceShare: 'TROUPE_TRACE_SHARE',
 } as const;
 
 /** Cluster-wide numbers after the environment was read. */
@@ -78,6 +79,8 @@ export interface Environment {
   readonly readyFd: number | undefined;
   /** What the workers of each device of a host may use; `undefined`: slots alone are the limit. */
   readonly memoryBudgets: MemoryBudgets | undefined;
+  /** Of a client's calls outside of any trace, those that OpenTelemetry is asked about, from 0 to 1. */
+  readonly traceShare: number;
   readonly cluster: ClusterSettings;
 }
 
@@ -102,6 +105,18 @@ function readInteger(
   throw new TroupeError(
     'config.invalid',
     `${call(name)}=${quoteName(text)} is not allowed: a whole number from ${min} to ${max}`,
+  );
+}
+
+/** From 0 to 1. */
+function readShare(variables: Variables, name: string, fallback: number, call: NameSource): number {
+  const text = readText(variables, name);
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (/^\d*\.?\d+$/.test(text) && value <= 1) return value;
+  throw new TroupeError(
+    'config.invalid',
+    `${call(name)}=${quoteName(text)} is not allowed: a number from 0 to 1, like 0.01`,
   );
 }
 
@@ -194,6 +209,7 @@ export function readEnvironment(
     redisCaFile: readPath(variables, EnvName.RedisCa),
     logLevel: readText(variables, EnvName.LogLevel),
     memoryBudgets: readMemoryBudgets(variables, call),
+    traceShare: readShare(variables, EnvName.TraceShare, defaults.traceShare, call),
     readyFd: readyFd === undefined ? undefined : integer(EnvName.ReadyFd, 3, 3, 255),
     cluster: {
       namespace: parseNamespace(readText(variables, EnvName.Namespace) ?? defaultNamespace),

@@ -28,11 +28,13 @@ export interface RequestSpan {
 
 /**
  * Begins the span of a request beneath the active one; `undefined` where its trace is not sampled, or nothing is traced.
- * Nobody reads what an unsampled request would bring along, and a header costs every process on its way.
+ * Nobody reads what an unsampled request would bring along, and a header costs every process on its way. Where no span
+ * is active, only this share of the requests, from 0 to 1, is put to the sampler, which wants two random ids for each.
  */
-export function startRequestSpan(model: string): RequestSpan | undefined {
+export function startRequestSpan(model: string, share: number): RequestSpan | undefined {
   const active = context.active();
   const parent = trace.getSpanContext(active);
+  if (parent === undefined && share < 1 && Math.random() >= share) return undefined;
   // Samplers follow the span that is active; an SDK makes ids and an object before it asks one.
   if (parent !== undefined && isSpanContextValid(parent) && (parent.traceFlags & TraceFlags.SAMPLED) === 0)
     return undefined;

@@ -4,7 +4,7 @@ import { startRequestSpan, traceAnswered } from '../../src/observability/request
 
 describe('the spans of a request', () => {
   it('are not made without an SDK', () => {
-    expect(startRequestSpan('iris')).to.equal(undefined);
+    expect(startRequestSpan('iris', 1)).to.equal(undefined);
   });
 
   it('take any traceparent, since it is the word of a stranger', () => {
