@@ -1,5 +1,6 @@
 /** Many requests through every process: each gets its own answer, and they are merged into batches. */
-import type { WorkerSummary } from '@troupe/client';
+import type { TroupeClient, WorkerSummary } from '@troupe/client';
+import { identityModel } from '@troupe/shared/onnx';
 import { expect } from 'chai';
 import { startCluster, type TestCluster } from '../harness/cluster.js';
 import { startIrisLoad, summarize } from '../harness/iris-load.js';
@@ -37,5 +38,70 @@ describe('10,000 requests at 64 in flight', function () {
     } finally {
       await client.close();
     }
+  });
+});
+
+/** Their memory is used again, on both sides: whoever looks into it for longer than he may finds somebody else's numbers. */
+describe('large requests, each with numbers of its own', function () {
+  this.timeout(120_000);
+  const columns = 25_000; // 100 kB
+  let cluster: TestCluster;
+  let client: TroupeClient;
+
+  before(async () => {
+    cluster = await startCluster({ hosts: 1, devices: 'cpu:0,cpu:1' });
+    client = await cluster.connect();
+    await client.registerModel({
+      name: 'mirror',
+      bytes: identityModel({ dims: ['N', columns] }),
+      replicas: 2,
+      maxBatchSize: 4,
+    });
+  });
+
+  after(async () => {
+    await client.close();
+    await cluster.stop();
+  });
+
+  /** Asks with 1 to 3 rows that begin at `seed`, and looks at every number of the answer. */
+  async function ask(seed: number, signal?: AbortSignal): Promise<'right' | 'wrong' | 'cancelled'> {
+    const rows = 1 + (seed % 3);
+    const data = Float32Array.from({ length: rows * columns }, (_, at) => seed * 1_000 + at);
+    try {
+      const answer = await client.infer(
+        'mirror',
+        { input: { data, shape: [rows, columns], datatype: 'FP32' } },
+        signal === undefined ? {} : { signal },
+      );
+      const given = answer.outputs.output?.data as Float32Array;
+      return given.length === data.length && given.every((value, at) => value === data[at])
+        ? 'right'
+        : 'wrong';
+    } catch (error) {
+      if (signal?.aborted === true) return 'cancelled';
+      throw error;
+    }
+  }
+
+  it('get their own answers, with others cancelled between them, and one runner killed', async () => {
+    const counts = { right: 0, wrong: 0, cancelled: 0 };
+    let next = 0;
+    const drive = async () => {
+      while (next < 600) {
+        const seed = next++;
+        if (seed === 300) process.kill(cluster.hosts[0]?.runnerPids()[0] ?? Number.NaN, 'SIGKILL');
+        if (seed % 7 === 0) {
+          const controller = new AbortController();
+          const asked = ask(seed, controller.signal);
+          setTimeout(() => controller.abort(), seed % 20);
+          counts[await asked] += 1;
+        } else counts[await ask(seed)] += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: 24 }, drive));
+    expect(counts.wrong).to.equal(0);
+    expect(counts.right).to.be.at.least(514);
+    expect(counts.right + counts.cancelled).to.equal(600);
   });
 });

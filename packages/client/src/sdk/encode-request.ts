@@ -16,12 +16,16 @@ import {
 const headsOfSignature = new WeakMap<Signature, Map<string, Buffer>>();
 const maxHeads = 256;
 
-/** Encodes a request with all tensors in binary form, and asks for the same of its outputs. */
+/**
+ * Encodes a request with all tensors in binary form, and asks for the same of its outputs. Where its beginning is known,
+ * it lies in the memory that `allocate` gives.
+ */
 export function encodeRequest(
   signature: Signature,
   tensors: readonly Tensor[],
   outputs: readonly RequestedOutput[] | undefined,
   id: string | undefined,
+  allocate?: (bytes: number) => Uint8Array,
 ): WireMessage {
   const encodeNew = () =>
     encodeInferRequest(
@@ -47,7 +51,7 @@ export function encodeRequest(
   }
   if (outputs !== undefined) key += JSON.stringify(outputs);
   const head = heads.get(key);
-  if (head !== undefined) return joinMessage(head, tensors);
+  if (head !== undefined) return joinMessage(head, tensors, allocate);
   const message = encodeNew();
   const reusable = heads.size < maxHeads ? reusableHead(message, tensors) : undefined;
   if (reusable !== undefined) heads.set(key, reusable);

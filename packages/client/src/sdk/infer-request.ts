@@ -105,7 +105,7 @@ function send(
   const outputs = options.outputs?.map((name) => ({ name: knownOutput(model, route.signature, name) }));
   // An id that was made up has no reader on the way; without it, requests of one shape begin alike.
   const id = options.id === options.requestId ? undefined : options.id;
-  const message = encodeRequest(route.signature, tensors, outputs, id);
+  const message = encodeRequest(route.signature, tensors, outputs, id, context.submitter.takeMemory);
   // What the route cost, where it had to be asked for, is part of the caller's deadline.
   const deadlineMs = Math.floor(options.deadlineMs - (performance.now() - startedAt));
   if (deadlineMs < 1) {

@@ -1,10 +1,11 @@
 /**
  * Four shortcuts through the client library's insides, for the hot path: the bytes of a message's headers, which the
  * library would parse into a map of arrays; sending frames that were built whole, which it would join from four pieces
- * each; one write for all that is published in a turn; and room at once for all of a large message. Each looks for what it needs, and where that is not there
- * the library's own way is gone.
+ * each; one write for all that is published in a turn; and room at once for all of a large message. Each looks for what
+ * it needs, and where that is not there the library's own way is gone.
  */
 import type { Msg, MsgHdrs, NatsConnection } from 'nats';
+import type { MessageMemory } from './message-memory.js';
 
 /** What a received message keeps to itself. */
 interface MessageInsides {
@@ -102,38 +103,77 @@ interface ParserInsides {
   /** `size`: bytes of the message that is being read. */
   readonly ma?: { readonly size?: unknown };
   /** What of it has come, where it comes in more than one piece. */
-  readonly msgBuf?: { readonly length?: unknown; grow?(bytes: number): void };
+  msgBuf?: PartialMessage | undefined;
+}
+
+/** What the parser writes the pieces of a message into. */
+interface PartialMessage {
+  /** Bytes so far. */
+  readonly length: number;
+  write(piece: Uint8Array): unknown;
+  writeByte(byte: number): unknown;
+  /** The bytes so far, as a view where no copy is wanted. */
+  bytes(options?: { readonly copy?: boolean }): Uint8Array;
 }
 
 /**
- * Makes room for all of a message as soon as its first piece has come. The library doubles its buffer again and again, so
- * that a message of half a megabyte is copied twice and three times its size of memory is cleared for it.
+ * Makes room for all of a message as soon as its first piece has come, in memory that earlier ones lay in. The library
+ * doubles its buffer again and again, so that a message of half a megabyte is copied twice and three times its size of
+ * memory is cleared for it.
  */
-export function presizeMessages(connection: NatsConnection): void {
+export function presizeMessages(connection: NatsConnection, memory: MessageMemory): void {
   const { protocol } = connection as unknown as { readonly protocol?: { parser?: ParserInsides } };
   if (typeof protocol?.parser?.parse !== 'function') return;
-  let present = presizing(protocol.parser);
+  let present = presizing(protocol.parser, memory);
   // Each connect has a parser of its own.
   Object.defineProperty(protocol, 'parser', {
     configurable: true,
     enumerable: true,
     get: () => present,
     set(parser: ParserInsides) {
-      present = presizing(parser);
+      present = presizing(parser, memory);
     },
   });
 }
 
-function presizing(parser: ParserInsides): ParserInsides {
+function presizing(parser: ParserInsides, memory: MessageMemory): ParserInsides {
   const { parse } = parser;
   if (typeof parse !== 'function') return parser;
   return Object.assign(parser, {
     parse(bytes: Uint8Array): void {
       parse.call(parser, bytes);
       const { ma, msgBuf } = parser;
-      if (msgBuf === undefined || typeof ma?.size !== 'number' || typeof msgBuf.length !== 'number') return;
-      // With each further piece, too: then there is room already, and nothing is moved.
-      if (ma.size > msgBuf.length) msgBuf.grow?.(ma.size - msgBuf.length);
+      if (msgBuf === undefined || msgBuf instanceof MessageRoom || typeof ma?.size !== 'number') return;
+      if (ma.size > msgBuf.length) parser.msgBuf = new MessageRoom(memory.receive(ma.size), msgBuf);
     },
   });
+}
+
+/** Room for all of one message. */
+class MessageRoom implements PartialMessage {
+  readonly #room: Uint8Array;
+  #length = 0;
+
+  constructor(room: Uint8Array, begun: PartialMessage) {
+    this.#room = room;
+    this.write(begun.bytes({ copy: false }));
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  write(piece: Uint8Array): void {
+    this.#room.set(piece, this.#length);
+    this.#length += piece.byteLength;
+  }
+
+  writeByte(byte: number): void {
+    this.#room[this.#length] = byte;
+    this.#length += 1;
+  }
+
+  bytes(): Uint8Array {
+    return this.#room.subarray(0, this.#length);
+  }
 }

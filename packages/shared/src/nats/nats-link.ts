@@ -15,6 +15,7 @@ import type { Log } from '../observability/log.js';
 import { machineClockMs } from '../process/machine-clock.js';
 import { isStarting } from './jetstream-error.js';
 import { gatherFlushes, presizeMessages } from './library-insides.js';
+import { MessageMemory } from './message-memory.js';
 import { natsAccessOptions } from './nats-access.js';
 import { awaitGreeting, hideCredentials, splitServers } from './server-address.js';
 
@@ -44,6 +45,8 @@ export interface NatsLink {
   readonly subjects: Subjects;
   /** Addresses without credentials, for messages. */
   readonly servers: string;
+  /** Of large messages, those that come in and those that are sent. */
+  readonly memory: MessageMemory;
   /** Largest message that the server takes, headers included, in bytes. */
   maxPayloadBytes(): number;
   isConnected(): boolean;
@@ -154,7 +157,8 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
     throw classifyConnectError(error, servers);
   }
   gatherFlushes(connection);
-  presizeMessages(connection);
+  const memory = new MessageMemory();
+  presizeMessages(connection, memory);
   try {
     const jsm = await connection.jetstreamManager({ timeout: timeoutMs });
     await jsm.getAccountInfo();
@@ -225,6 +229,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
     options,
     subjects: createSubjects(options.namespace),
     servers,
+    memory,
     maxPayloadBytes: () => Math.min(maxPayload, defaults.maxMessageBytes),
     isConnected: () => connected && !connection.isClosed(),
     serverId: () => serverId,

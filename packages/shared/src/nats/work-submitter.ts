@@ -62,8 +62,11 @@ export interface WorkSubmitter {
   /**
    * The same, resolving with what `read` makes of the answer, or rejecting with what it throws: one promise for each
    * request. Where a process traces, Node before 24 tells `AsyncLocalStorage` of every one, and of every `await`.
+   * `read` copies what is to stay: the answer's memory is used again.
    */
   submitFor<T>(work: WorkRequest, read: (answer: WireMessage | undefined) => T): Promise<T>;
+  /** Memory for the payload of one request; used again once it was answered. */
+  takeMemory(this: void, bytes: number): Uint8Array;
   /** Requests in the table, lingering cancelled ones included. */
   readonly openCount: number;
   /** Rejects what is open with `client.closed` and unsubscribes. */
@@ -180,10 +183,15 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
   function receiveAnswer(request: OpenRequest, msg: Msg): void {
     withdrawRepeats(request);
     remove(request);
+    // It was read to its end by the server; a copy may still wait to be written.
+    if (request.attempts === 1) link.memory.giveBack(request.work.message.payload);
     try {
       const answer = request.work.answerTo === undefined ? decodeAnswer(msg) : undefined;
       if (answer instanceof TroupeError) request.reject(answer);
-      else request.resolve(answer);
+      else {
+        request.resolve(answer);
+        if (answer !== undefined) link.memory.giveBack(answer.payload);
+      }
     } catch (thrown) {
       request.reject(thrown);
     }
@@ -370,8 +378,10 @@ export function createWorkSubmitter(link: NatsLink, options: WorkSubmitterOption
   }
 
   return {
-    submit: (work) => submitFor(work, (answer) => answer),
+    submit: (work) =>
+      submitFor(work, (answer) => answer && { ...answer, payload: new Uint8Array(answer.payload) }),
     submitFor,
+    takeMemory: (bytes) => link.memory.take(bytes),
     get openCount() {
       return open.size;
     },

@@ -107,12 +107,19 @@ export function reusableHead(message: WireMessage, tensors: readonly Tensor[]): 
   return bytes === payload.byteLength - jsonLength ? Buffer.from(payload.subarray(0, jsonLength)) : undefined;
 }
 
-/** The message of a known JSON part and numeric tensors that fit it: one allocation, one copy of each. */
-export function joinMessage(head: Buffer, tensors: readonly Tensor[]): WireMessage {
+/**
+ * The message of a known JSON part and numeric tensors that fit it: one copy of each, into the memory that `allocate`
+ * gives where it is not to be fresh.
+ */
+export function joinMessage(
+  head: Buffer,
+  tensors: readonly Tensor[],
+  allocate: (bytes: number) => Uint8Array = (bytes) => Buffer.allocUnsafe(bytes),
+): WireMessage {
   const jsonLength = head.length;
   let size = jsonLength;
   for (const { data } of tensors) size += (data as Uint8Array).byteLength;
-  const payload = Buffer.allocUnsafe(size);
+  const payload = allocate(size);
   payload.set(head);
   let next = jsonLength;
   for (const { data } of tensors) {

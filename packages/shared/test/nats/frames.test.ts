@@ -6,18 +6,20 @@ import { type NatsServer, startNats } from '../../../../test/harness/nats-server
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { createFramePublisher, enclose } from '../../src/nats/frames.js';
 import { frameSender, gatherFlushes, headerText, presizeMessages } from '../../src/nats/library-insides.js';
+import { MessageMemory } from '../../src/nats/message-memory.js';
 import { headerBlock, headerLine, readWireHeaders } from '../../src/nats/wire-headers.js';
 
 describe('frames', () => {
   let server: NatsServer;
   let nats: NatsConnection;
+  const memory = new MessageMemory();
   const received: Msg[] = [];
 
   before(async () => {
     server = await startNats();
     nats = await connect({ servers: server.url });
     gatherFlushes(nats);
-    presizeMessages(nats);
+    presizeMessages(nats, memory);
     nats.subscribe('to.>', { callback: (_, msg) => received.push(msg) });
     await nats.flush();
   });
@@ -74,6 +76,26 @@ describe('frames', () => {
     await server.restart();
     await waitUntil('it is connected again', async () => nats.flush().then(() => true));
     await sendAll();
+  });
+
+  it('lie in the memory of earlier ones, where that was given back, and only then', async () => {
+    const frames = createFramePublisher(nats);
+    const sendOne = async (size: number) => {
+      received.splice(0);
+      const payload = Uint8Array.from({ length: size }, (_, at) => (at * 31 + size) % 251);
+      frames.publish({ subject: 'to.part', reply: '', headers: '', payload });
+      await waitUntil('it is there', () => received.length === 1);
+      const { data } = received[0] as Msg;
+      expect(Buffer.compare(data, payload), `${size} bytes`).to.equal(0);
+      return data;
+    };
+    const first = await sendOne(500_000);
+    const second = await sendOne(500_000);
+    expect(second.buffer).not.to.equal(first.buffer);
+    memory.giveBack(first);
+    const third = await sendOne(499_000);
+    expect(third.buffer).to.equal(first.buffer);
+    expect((await sendOne(500_000)).buffer).not.to.be.oneOf([first.buffer, second.buffer]);
   });
 
   it('what a turn publishes in several awaited steps leaves in one write', async () => {

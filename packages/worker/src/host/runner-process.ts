@@ -102,7 +102,7 @@ export function startRunnerProcess(options: RunnerProcessOptions): RunnerProcess
     'a runner has no book: what it holds when it dies comes again later',
     log,
   );
-  // For `RestMemory`.
+  // For `RestMemory`, and for `MessageMemory`.
   const node = { command: process.execPath, args: [...process.execArgv, '--expose-gc'] };
   const started =
     spec.loadsGently === undefined ? node : gentleCommand(spec.loadsGently, node.command, node.args);

@@ -329,6 +329,8 @@ export class RequestFlow {
           this.#repeatOr(held, false, () => this.#answerOutputs(held, request, outcome.outputs));
         } else {
           this.#answerOutputs(held, request, outcome.outputs);
+          // Nobody reads it now: it ran, and no part of it was published again.
+          this.#options.link.memory.giveBack(held.message.payload);
         }
         return;
       case 'expired':
