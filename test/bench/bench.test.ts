@@ -8,9 +8,11 @@ import { runClosedLoop } from './closed-loop.js';
 import { fillRegion } from './docs-page.js';
 import { runSuite, suiteNames, suites } from './main.js';
 import { compare, type Row, type Sample } from './outcome.js';
+import type { Report } from './report.js';
 import { quick } from './suites/quick.js';
 import type { SuiteContext } from './suites/suite.js';
 import { drawChart } from './svg-chart.js';
+import { addRun, type TargetRun, targetTable } from './target-runs.js';
 
 /** Progress is for people; here only what fails is of interest. */
 const context: SuiteContext = {
@@ -120,8 +122,40 @@ describe('the benchmark', () => {
     expect(fillRegion(filled, 'peers', 'new')).to.equal(filled);
     expect(() => fillRegion(page, 'limit', 'new')).to.throw('<!-- bench:limit -->');
     const kept = readFileSync(join(repositoryRoot, 'docs/benchmarks.md'), 'utf8');
-    for (const name of ['models', 'contestants', ...suiteNames])
+    for (const name of ['models', 'contestants', 'targets', ...suiteNames])
       expect(fillRegion(kept, name, 'new')).to.include('new');
+  });
+
+  it('keeps the last three runs of each suite, and says in how many of them a target was reached', () => {
+    const row = (suite: string, ratio: number): Row => ({
+      suite,
+      model: 'tiny',
+      contestant: 'troupe-sdk',
+      against: 'fastify',
+      inFlight: 64,
+      metric: 'throughput',
+      ratio,
+      spread: [ratio, ratio],
+      value: 100 * ratio,
+      againstValue: 100,
+      unit: '1/s',
+      target: 'at least 1.6 ×',
+      reached: ratio >= 1.6,
+    });
+    const report = (suite: string, rows: readonly Row[]) =>
+      ({ suite, rows, startedAt: '2026-01-01T00:00:00Z', machine: { commit: 'abc' } }) as unknown as Report;
+    const { target: _, reached: __, ...free } = row('peers', 9);
+    let runs: TargetRun[] = [];
+    for (const ratio of [1, 1.5, 1.7]) runs = addRun(runs, report('peers', [row('peers', ratio), free]));
+    runs = addRun(runs, report('wire', [free]));
+    runs = addRun(runs, report('limit', [row('limit', 1)]));
+    const lines = () => targetTable(runs, ['limit', 'peers', 'wire']).rows.map((cells) => cells.slice(5));
+    expect(lines()).to.deep.equal([
+      ['1.00', 'missed'],
+      ['1.00, 1.50, 1.70', 'in 1 of 3'],
+    ]);
+    for (const ratio of [1.8, 1.9]) runs = addRun(runs, report('peers', [row('peers', ratio)]));
+    expect(lines()[1]).to.deep.equal(['1.70, 1.80, 1.90', 'in all 3']);
   });
 
   it('draws a bar for each value, as long as it is in proportion', () => {

@@ -13,6 +13,7 @@ import { troupeSdk } from './contestants/troupe-sdk.js';
 import type { Table } from './outcome.js';
 import type { Report } from './report.js';
 import { drawChart } from './svg-chart.js';
+import { addRun, type TargetRun, targetTable } from './target-runs.js';
 
 /** Where the page is, and the folder of what it shows. */
 export interface PagePlace {
@@ -40,7 +41,15 @@ export function keepReport(place: PagePlace, report: Report, suites: readonly st
     writeFileSync(join(place.folder, `${chartName(report.suite, chart.name)}.svg`), drawChart(chart));
   }
   writeFileSync(join(place.folder, `${report.suite}.json`), `${JSON.stringify(report)}\n`);
+  writeFileSync(runsFile(place), `${JSON.stringify(addRun(readRuns(place), report))}\n`);
   writePage(place, suites);
+}
+
+const runsFile = ({ folder }: PagePlace) => join(folder, 'runs.json');
+
+function readRuns(place: PagePlace): TargetRun[] {
+  const path = runsFile(place);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as TargetRun[]) : [];
 }
 
 /** Charts of a suite begin with its name, so that none is left over. */
@@ -53,6 +62,7 @@ export function writePage(place: PagePlace, suites: readonly string[]): void {
   let page = readFileSync(place.page, 'utf8');
   page = fillRegion(page, 'models', modelTable());
   page = fillRegion(page, 'contestants', contestantTable());
+  page = fillRegion(page, 'targets', formatTable(targetTable(readRuns(place), suites)));
   for (const suite of suites) {
     const report = readReport(place, suite);
     page = fillRegion(page, suite, report === undefined ? 'Not measured.' : formatReport(report));
