@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { createProgress } from '../../deploy/local/progress.mjs';
 import { repositoryRoot } from '../harness/repository-root.js';
-import { runClosedLoop } from './closed-loop.js';
+import { quantile, runClosedLoop } from './closed-loop.js';
 import { fillRegion } from './docs-page.js';
+import { LatencySample } from './latency-sample.js';
 import { runSuite, suiteNames, suites } from './main.js';
 import { compare, type Row, type Sample } from './outcome.js';
 import type { Report } from './report.js';
@@ -78,6 +79,20 @@ describe('the benchmark', () => {
     expect(answers % 4).to.equal(0);
     expect(checked).to.be.greaterThan(answers);
     expect(throughput).to.be.closeTo((answers * 1_000) / elapsedMs, 1e-6);
+  });
+
+  it('keeps every latency of a window, and of a very long one a fair part', () => {
+    const few = new LatencySample(5_000);
+    for (let ms = 5_000; ms > 0; ms -= 1) few.add(ms);
+    expect([...few.sorted()]).to.deep.equal(Array.from({ length: 5_000 }, (_, at) => at + 1));
+    const many = new LatencySample(5_000);
+    for (let ms = 1; ms <= 1_000_000; ms += 1) many.add(ms);
+    expect(many).to.include({ count: 1_000_000, max: 1_000_000 });
+    const sorted = many.sorted();
+    expect(sorted).to.have.length(5_000);
+    // Ten times what chance leaves at most.
+    expect(quantile(sorted, 0.5)).to.be.within(430_000, 570_000);
+    expect(quantile(sorted, 0.99)).to.be.within(975_000, 1_000_000);
   });
 
   it('compares within each round, so that a machine that slows down for both changes no ratio', () => {

@@ -3,6 +3,7 @@
  * in the load generator's process; knows nothing of how a request travels.
  */
 import { isAnswer } from './bench-model.js';
+import { LatencySample } from './latency-sample.js';
 
 /** A way to a contestant for one model. */
 export interface Door {
@@ -49,8 +50,7 @@ export async function runClosedLoop(
   { inFlight, rampMs, windowMs }: LoadOrder,
 ): Promise<LoadResult> {
   const startedMs = performance.now();
-  let latencies = new Float64Array(1 << 16);
-  let answers = 0;
+  const latencies = new LatencySample();
   let checked = 0;
   let openedMs: number | undefined;
   let closedMs: number | undefined;
@@ -67,13 +67,7 @@ export async function runClosedLoop(
       openedCpu = process.cpuUsage();
       return; // this one opens the window; those behind it count
     }
-    if (answers === latencies.length) {
-      const grown = new Float64Array(latencies.length * 2);
-      grown.set(latencies);
-      latencies = grown;
-    }
-    latencies[answers] = latencyMs;
-    answers += 1;
+    latencies.add(latencyMs);
     if (nowMs - openedMs >= windowMs) {
       closedMs = nowMs;
       closedCpu = process.cpuUsage(openedCpu);
@@ -108,7 +102,8 @@ export async function runClosedLoop(
     clearInterval(watch);
   }
   const elapsedMs = (closedMs ?? 0) - (openedMs ?? 0);
-  const sorted = latencies.subarray(0, answers).sort();
+  const { count: answers, max } = latencies;
+  const sorted = latencies.sorted();
   return {
     answers,
     checked,
@@ -116,7 +111,7 @@ export async function runClosedLoop(
     throughput: (answers * 1_000) / elapsedMs,
     p50: quantile(sorted, 0.5),
     p99: quantile(sorted, 0.99),
-    max: quantile(sorted, 1),
+    max,
     cpuMs: (closedCpu.user + closedCpu.system) / 1_000,
   };
 }
