@@ -146,11 +146,9 @@ function readPauses(folder: string, processes: ReadonlyMap<string, number>): Map
   const files = new Set(readdirSync(folder));
   return new Map(
     [...processes].flatMap(([name, pid]) => {
-      if (!files.has(`${pid}.json`)) return []; // not a process of Node
-      const { pauses } = JSON.parse(readFileSync(join(folder, `${pid}.json`), 'utf8')) as {
-        pauses: number[];
-      };
-      return [[name, pauses] as const];
+      if (!files.has(`${pid}.txt`)) return []; // not a process of Node
+      const lines = readFileSync(join(folder, `${pid}.txt`), 'utf8').split('\n');
+      return [[name, lines.filter((line) => line !== '').map(Number)] as const];
     }),
   );
 }
