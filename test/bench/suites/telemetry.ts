@@ -9,7 +9,7 @@ import type { Suite } from './suite.js';
 export const telemetry: Suite = {
   name: 'telemetry',
   text: 'traces off, one in a hundred, and all',
-  seconds: 140,
+  seconds: 180,
   async run(context) {
     // Each way has a cluster of its own, whose start is all that the short form would wait for.
     const [models, traced] = context.short
@@ -22,8 +22,8 @@ export const telemetry: Suite = {
       models: modelSources(models),
       contestantsOf: () => [troupeSdk, ...traced],
       inFlight: [64],
-      rounds: 7,
-      windowMs: 2_000,
+      rounds: 11,
+      windowMs: 1_500,
     });
     const comparisons = models.flatMap((model) =>
       traced.map(
