@@ -7,7 +7,7 @@
  * M1  Who takes memory, or gets a message that lies in it, has it alone until it is given back; what nobody gives back
  *     is collected like any other.
  * M2  Only what was taken here comes back, once: anything else that is given is left alone.
- * M3  What is spare may be collected, too: a process at rest keeps none of it.
+ * M3  What is spare may be collected, too: it outlives no full collection.
  */
 
 /** Smaller messages lie in memory that several share, or cost less than their way back. */

@@ -1,4 +1,6 @@
 /** Memory of large messages that is used again. */
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { expect } from 'chai';
 import { MessageMemory } from '../../src/nats/message-memory.js';
 
@@ -54,6 +56,23 @@ describe('message memory', () => {
     const buffers = new Set(all.map(({ buffer }) => buffer));
     const again = Array.from({ length: 100 }, () => memory.take(70_000).buffer);
     expect(again.filter((buffer) => buffers.has(buffer))).to.have.length(32);
+  });
+
+  it('keeps nothing that is spare from a full collection', async () => {
+    v8.setFlagsFromString('--expose-gc');
+    const collect = vm.runInNewContext('gc') as () => void;
+    const memory = new MessageMemory();
+    const useAll = () => {
+      const all = Array.from({ length: 20 }, () => memory.take(2 ** 20));
+      for (const one of all) memory.giveBack(one);
+    };
+    collect();
+    const before = process.memoryUsage().arrayBuffers;
+    useAll();
+    expect(process.memoryUsage().arrayBuffers - before).to.be.at.least(20 * 2 ** 20);
+    await new Promise(setImmediate); // a weak reference holds what it was made for until the end of its turn
+    collect();
+    expect(process.memoryUsage().arrayBuffers - before).to.be.below(2 ** 20);
   });
 
   it('collects what is young after so many bytes that came in pieces, not after what is sent', () => {

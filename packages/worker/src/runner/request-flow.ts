@@ -329,7 +329,7 @@ export class RequestFlow {
           this.#repeatOr(held, false, () => this.#answerOutputs(held, request, outcome.outputs));
         } else {
           this.#answerOutputs(held, request, outcome.outputs);
-          // Nobody reads it now: it ran, and no part of it was published again.
+          // Nobody reads it now: it ran, and a repeat that nobody took was copied, or dropped, by the library.
           this.#options.link.memory.giveBack(held.message.payload);
         }
         return;
