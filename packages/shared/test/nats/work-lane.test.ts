@@ -125,6 +125,18 @@ describe('the work lane', () => {
     );
   });
 
+  it('takes the memory of a large request back with its answer, and not before', async () => {
+    await declareWorkConsumer(runnerLink, 'echo', 1, limits);
+    const lane = pull(() => undefined);
+    const payload = submitter.takeMemory(200_000).fill(120);
+    const asked = ask('x', 10_000, { message: { payload, jsonLength: undefined } });
+    const taken = await waitUntil('it is taken', () => lane.taken[0]);
+    expect(submitter.takeMemory(200_000).buffer).not.to.equal(payload.buffer);
+    lane.puller.answer(taken, message('y'));
+    expect(decoder.decode((await asked)?.payload)).to.equal('y');
+    expect(submitter.takeMemory(200_000).buffer).to.equal(payload.buffer);
+  });
+
   it('never holds more requests than it has credits (P1)', async () => {
     await declareWorkConsumer(runnerLink, 'echo', 1, limits);
     const lane = pull(() => undefined, { credits: 5 });
