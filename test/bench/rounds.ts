@@ -12,21 +12,21 @@ export interface Turn {
 export interface RoundPlan {
   readonly rounds: number;
   readonly windowMs: number;
+  /**
+   * Load before the first round, for each contestant: compiled code, touched memory. With half a second the first two rounds
+   * were 15 to 25 % below the rest, where a request passes through several processes.
+   */
+  readonly warmUpMs?: number | undefined;
   readonly inFlight: number;
 }
 
 /** Load before each window: connections are open and queues full when it begins. */
 const rampMs = 200;
-/**
- * Before the first round, each contestant for itself: compiled code, touched memory. With half a second the first two
- * rounds were 15 to 25 % below the rest, where a request passes through several processes.
- */
-const warmUpMs = 2_000;
 
 export async function runRounds(
   model: BenchModel,
   turns: readonly Turn[],
-  { rounds, windowMs, inFlight }: RoundPlan,
+  { rounds, windowMs, inFlight, warmUpMs = 2_000 }: RoundPlan,
   tell: (text: string) => void = () => undefined,
 ): Promise<Sample[]> {
   const samples: Sample[] = [];
@@ -34,7 +34,7 @@ export async function runRounds(
     turn.running.measure(model, { inFlight, rampMs: Math.min(rampMs, windowMillis), windowMs: windowMillis });
   for (const turn of turns) {
     tell(`${model.name}, ${inFlight} in flight: ${turn.name} warms up`);
-    await measure(turn, Math.min(warmUpMs, 2 * windowMs));
+    await measure(turn, warmUpMs);
   }
   for (let round = 1; round <= rounds; round += 1) {
     for (const turn of turns) {

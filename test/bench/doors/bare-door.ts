@@ -2,9 +2,10 @@
  * Asks a responder over bare NATS, or a worker over bare JetStream as Troupe's clients do: publish, with the PubAck and the
  * answer on one inbox. The payload is the row itself; there is no codec.
  */
-import { connect, createInbox } from 'nats';
+import { createInbox } from 'nats';
 import { createFramePublisher } from '../../../packages/shared/src/nats/frames.js';
 import type { Address, OpenDoor } from '../load-generator.js';
+import { connectBare } from '../servers/bare-connection.js';
 import { bareLane, echoSubject } from '../servers/bare-names.js';
 
 export const openBareDoor: OpenDoor<Extract<Address, { kind: 'bare-nats' | 'bare-jetstream' }>> = async (
@@ -13,7 +14,7 @@ export const openBareDoor: OpenDoor<Extract<Address, { kind: 'bare-nats' | 'bare
   _servedAs,
   inputs,
 ) => {
-  const connection = await connect({ servers: url.split(','), maxReconnectAttempts: 0 });
+  const connection = await connectBare(url);
   const frames = createFramePublisher(connection);
   const inbox = createInbox();
   const answersFrom = inbox.length + 3;
@@ -45,7 +46,7 @@ export const openBareDoor: OpenDoor<Extract<Address, { kind: 'bare-nats' | 'bare
       const id = String(nextId);
       nextId += 1;
       const payload = payloads[row] as Uint8Array;
-      return new Promise((resolve, reject) => {
+      return new Promise<Float32Array>((resolve, reject) => {
         waiting.set(id, { resolve, reject });
         if (kind === 'bare-nats') {
           frames.publish({ subject: echoSubject, reply: `${inbox}.r.${id}`, headers: '', payload });
@@ -59,5 +60,6 @@ export const openBareDoor: OpenDoor<Extract<Address, { kind: 'bare-nats' | 'bare
         });
       });
     },
+    valuesOf: (values: Float32Array) => values,
   };
 };

@@ -87,5 +87,8 @@ export const openHttpDoor: OpenDoor<Extract<Address, { kind: 'http' }>> = async 
       Buffer.from(buffer as ArrayBuffer),
     ]),
   );
-  return { ask: (row, slot) => (connections[slot] as Connection).send(requests[row] as Buffer) };
+  return {
+    ask: (row, slot) => (connections[slot] as Connection).send(requests[row] as Buffer),
+    valuesOf: (values: Float32Array) => values,
+  };
 };

@@ -63,11 +63,12 @@ export const openNatsDoor: OpenDoor<Extract<Address, { namespace: string }>> = a
       const id = String(nextId);
       nextId += 1;
       const { payload, head } = messages[row] as (typeof messages)[number];
-      return new Promise((resolve, reject) => {
+      return new Promise<ArrayLike<number>>((resolve, reject) => {
         waiting.set(id, { resolve, reject });
         connection.publish(subject, payload, { reply: `${inbox}.${id}`, headers: head });
       });
     },
+    valuesOf: (values: ArrayLike<number>) => values,
   };
 };
 

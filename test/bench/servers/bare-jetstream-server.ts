@@ -2,10 +2,11 @@
  * The worker of the contestant `jetstream`: takes messages from a work queue the way a runner of Troupe does (pulls that
  * it accounts for, answer to the inbox that a header names, answer and ack in one piece) and gives each payload back.
  */
-import { AckPolicy, connect, createInbox, type Msg, nanos, RetentionPolicy, StorageType } from 'nats';
+import { AckPolicy, createInbox, type Msg, nanos, RetentionPolicy, StorageType } from 'nats';
 import { createFramePublisher } from '../../../packages/shared/src/nats/frames.js';
-import { headerText } from '../../../packages/shared/src/nats/library-insides.js';
+import { headerText } from '../../../packages/shared/src/nats/library-reading.js';
 import { serveCalls } from '../child.js';
+import { connectBare } from './bare-connection.js';
 import { bareLane } from './bare-names.js';
 
 export interface BareJetStreamOrder {
@@ -24,7 +25,7 @@ interface Lane {
 }
 
 serveCalls(async ({ url, replicas }: BareJetStreamOrder) => {
-  const connection = await connect({ servers: url.split(','), maxReconnectAttempts: 0 });
+  const connection = await connectBare(url);
   const { stream, subject, consumer, replyHeader } = bareLane;
   const manager = await connection.jetstreamManager();
   await manager.streams.add({

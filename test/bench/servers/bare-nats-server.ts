@@ -1,11 +1,11 @@
 /** The responder of the contestant `nats`: gives each payload back to where the request says. */
-import { connect } from 'nats';
 import { createFramePublisher } from '../../../packages/shared/src/nats/frames.js';
 import { serveCalls } from '../child.js';
+import { connectBare } from './bare-connection.js';
 import { echoSubject } from './bare-names.js';
 
 serveCalls(async ({ url }: { readonly url: string }) => {
-  const connection = await connect({ servers: url.split(','), maxReconnectAttempts: 0 });
+  const connection = await connectBare(url);
   const frames = createFramePublisher(connection);
   connection.subscribe(echoSubject, {
     callback: (error, message) => {

@@ -11,6 +11,7 @@ export interface MeasurePlan {
   readonly inFlight: readonly number[];
   readonly rounds: number;
   readonly windowMs: number;
+  readonly warmUpMs?: number;
 }
 
 /** The form for tests: one round that gives answers and no figures. */
@@ -20,6 +21,7 @@ export async function measureModels(context: SuiteContext, plan: MeasurePlan): P
   const chosen: readonly string[] | undefined = context.models;
   const sources = plan.models.filter(({ name }) => chosen?.includes(name) ?? true);
   const rounds = context.rounds ?? (context.short ? shortPlan.rounds : plan.rounds);
+  const warmUpMs = context.short ? 4 * shortPlan.windowMs : plan.warmUpMs;
   const windowMs = context.windowMs ?? (context.short ? shortPlan.windowMs : plan.windowMs);
   return withStage(context, sources, async (stage) => {
     const running = new Map<string, RunningContestant>();
@@ -33,7 +35,7 @@ export async function measureModels(context: SuiteContext, plan: MeasurePlan): P
       }
       for (const inFlight of plan.inFlight) {
         const more = await context.progress.step(`Measuring ${model.name}, ${inFlight} in flight`, (update) =>
-          runRounds(model, turns, { rounds, windowMs, inFlight }, update),
+          runRounds(model, turns, { rounds, windowMs, warmUpMs, inFlight }, update),
         );
         samples.push(...more);
       }

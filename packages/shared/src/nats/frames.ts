@@ -4,7 +4,7 @@
  * library still owns the connection, its order and its flushes.
  */
 import { type NatsConnection, NatsError } from 'nats';
-import { frameSender } from './library-insides.js';
+import { frameSender } from './library-sending.js';
 
 /** A publish by its parts. Subjects and headers were checked by whoever names them: they must hold no line breaks. */
 export interface Frame {

@@ -14,7 +14,8 @@ import { createSubjects, type Subjects } from '../names/subjects.js';
 import type { Log } from '../observability/log.js';
 import { machineClockMs } from '../process/machine-clock.js';
 import { isStarting } from './jetstream-error.js';
-import { gatherFlushes, presizeMessages } from './library-insides.js';
+import { presizeMessages, readDirectly } from './library-reading.js';
+import { gatherFlushes } from './library-sending.js';
 import { MessageMemory } from './message-memory.js';
 import { natsAccessOptions } from './nats-access.js';
 import { awaitGreeting, hideCredentials, splitServers } from './server-address.js';
@@ -156,9 +157,12 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   } catch (error) {
     throw classifyConnectError(error, servers);
   }
+  const unreadable = (error: Error) =>
+    options.log?.error({ err: error }, 'what came from NATS could not be read: connecting again');
   gatherFlushes(connection);
   const memory = new MessageMemory();
   presizeMessages(connection, memory);
+  readDirectly(connection, unreadable);
   try {
     const jsm = await connection.jetstreamManager({ timeout: timeoutMs });
     await jsm.getAccountInfo();
@@ -195,6 +199,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
         disconnects.call(options.log);
       } else if (status.type === 'reconnect') {
         connected = true;
+        readDirectly(connection, unreadable);
         const now = connection.info?.server_id ?? serverId;
         if (now !== serverId) serverSinceMs = machineClockMs();
         serverId = now;

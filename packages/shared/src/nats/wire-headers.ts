@@ -3,7 +3,7 @@ import type { Msg, MsgHdrs } from 'nats';
 import { decodeError, encodeError, TroupeError } from '../errors/troupe-error.js';
 import { Header } from '../names/headers.js';
 import type { WireMessage } from '../protocol/infer-message.js';
-import { headerText } from './library-insides.js';
+import { headerText } from './library-reading.js';
 
 const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder();

@@ -1,11 +1,13 @@
 /** The hot path's own frames and header parsing, against the client library's and a real server. */
 
+import type { Socket } from 'node:net';
 import { expect } from 'chai';
 import { connect, headers, type Msg, type NatsConnection } from 'nats';
 import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { createFramePublisher, enclose } from '../../src/nats/frames.js';
-import { frameSender, gatherFlushes, headerText, presizeMessages } from '../../src/nats/library-insides.js';
+import { headerText, presizeMessages, readDirectly } from '../../src/nats/library-reading.js';
+import { frameSender, gatherFlushes } from '../../src/nats/library-sending.js';
 import { MessageMemory } from '../../src/nats/message-memory.js';
 import { headerBlock, headerLine, readWireHeaders } from '../../src/nats/wire-headers.js';
 
@@ -14,12 +16,19 @@ describe('frames', () => {
   let nats: NatsConnection;
   const memory = new MessageMemory();
   const received: Msg[] = [];
+  const unreadable: Error[] = [];
+
+  async function takeDirectly(connection: NatsConnection): Promise<void> {
+    readDirectly(connection, (error) => unreadable.push(error));
+    await new Promise(setImmediate);
+  }
 
   before(async () => {
     server = await startNats();
     nats = await connect({ servers: server.url });
     gatherFlushes(nats);
     presizeMessages(nats, memory);
+    await takeDirectly(nats);
     nats.subscribe('to.>', { callback: (_, msg) => received.push(msg) });
     await nats.flush();
   });
@@ -119,6 +128,55 @@ describe('frames', () => {
     } finally {
       transport.send = send;
     }
+  });
+
+  it('are parsed in the turn in which the socket has them, again after a reconnect', async () => {
+    const readers: boolean[] = [];
+    const subscription = nats.subscribe('by.whom', {
+      callback: () => {
+        readers.push(/Socket\.<anonymous> .*library-reading/.test(new Error('whose turn').stack ?? ''));
+      },
+    });
+    const send = async (count: number) => {
+      nats.publish('by.whom', 'x');
+      await waitUntil('it is there', () => readers.length === count);
+    };
+    await takeDirectly(nats); // an earlier test may have left it with the library
+    await send(1);
+    await server.restart();
+    await waitUntil('it is connected again', async () => nats.flush().then(() => true));
+    await send(2);
+    await takeDirectly(nats);
+    await send(3);
+    subscription.unsubscribe();
+    expect(readers).to.deep.equal([true, false, true]);
+  });
+
+  it('keep their order while the way of reading them changes', async () => {
+    const reader = await connect({ servers: server.url });
+    const numbers: number[] = [];
+    reader.subscribe('count', { callback: (_, msg) => numbers.push(Number(msg.string())) });
+    await reader.flush();
+    const count = 50_000;
+    for (let next = 0; next < count; next += 1) nats.publish('count', String(next));
+    await waitUntil('some are there', () => numbers.length > 0);
+    readDirectly(reader, (error) => unreadable.push(error));
+    await waitUntil('all are there', () => numbers.length === count);
+    expect(numbers.every((number, index) => number === index)).to.equal(true);
+    await reader.close();
+  });
+
+  it('that cannot be read end the connection, which comes again', async () => {
+    await takeDirectly(nats);
+    const { socket } = (nats as unknown as { protocol: { transport: { socket: Socket } } }).protocol
+      .transport;
+    const before = unreadable.length;
+    socket.emit('data', Buffer.from('NONSENSE\r\n'));
+    expect(unreadable).to.have.length(before + 1);
+    expect(socket.destroyed).to.equal(true);
+    await waitUntil('it is connected again', async () => nats.flush().then(() => true));
+    nats.publish('to.again', 'x');
+    await waitUntil('it is there', () => received.length === 1);
   });
 
   it('headers that the library wrote are read as the library reads them', async () => {

@@ -1,9 +1,9 @@
 /**
- * Four shortcuts through the client library's insides, for the hot path: the bytes of a message's headers, which the
- * library would parse into a map of arrays; sending frames that were built whole, which it would join from four pieces
- * each; one write for all that is published in a turn; and room at once for all of a large message. Each looks for what
- * it needs, and where that is not there the library's own way is gone.
+ * Three shortcuts through the client library's insides, where messages come in: the bytes of their headers, which the
+ * library would parse into a map of arrays; room at once for all of a large message; and parsing what was read where it
+ * was read. Each looks for what it needs, and where that is not there the library's own way is gone.
  */
+import type { Socket } from 'node:net';
 import type { Msg, MsgHdrs, NatsConnection } from 'nats';
 import type { MessageMemory } from './message-memory.js';
 
@@ -30,72 +30,6 @@ function publicHeaderText(hdrs: MsgHdrs | undefined): string | undefined {
   let text = hdrs.hasError || hdrs.code > 0 ? `NATS/1.0 ${hdrs.code} ${hdrs.description}` : 'NATS/1.0';
   for (const key of hdrs.keys()) text += `\r\n${key}: ${hdrs.get(key)}`;
   return `${text}\r\n\r\n`;
-}
-
-interface ConnectionInsides {
-  readonly protocol?: {
-    readonly connected?: boolean;
-    readonly transport?: { send?(bytes: Uint8Array): void };
-    sendCommand?(frame: Uint8Array): void;
-  };
-}
-
-/** How frames are sent that were built outside of the library. */
-export interface FrameSender {
-  /** Joins what is published in the same turn, in order. */
-  send(frame: Uint8Array): void;
-  /** A large frame by its pieces, at once and behind what was published before: joining them would copy them. */
-  sendPieces(pieces: readonly Uint8Array[]): void;
-}
-
-/** How to send whole frames on a connection; `undefined` where the library does not have what it takes. */
-export function frameSender(connection: NatsConnection): FrameSender | undefined {
-  const { protocol } = connection as unknown as ConnectionInsides;
-  const flush = flushOf(protocol);
-  if (typeof protocol?.sendCommand !== 'function' || flush === undefined) return undefined;
-  return {
-    send: (frame) => protocol.sendCommand?.(frame),
-    sendPieces(pieces) {
-      flush();
-      const { transport } = protocol;
-      if (protocol.connected === true && typeof transport?.send === 'function') {
-        for (const piece of pieces) transport.send(piece);
-      } else for (const piece of pieces) protocol.sendCommand?.(piece);
-    },
-  };
-}
-
-/** The library's own flush, whatever `gatherFlushes` has put before it. */
-function flushOf(protocol: object | undefined): (() => void) | undefined {
-  const prototype: { flushPending?: unknown } | null =
-    protocol === undefined ? null : Object.getPrototypeOf(protocol);
-  const flush = prototype?.flushPending;
-  return typeof flush === 'function' ? () => flush.call(protocol) : undefined;
-}
-
-interface FlushInsides {
-  readonly protocol?: { flushPending?: () => void };
-}
-
-/**
- * Lets what is published in one turn of the loop leave in one write. The library writes after the first microtask, so
- * that answers which are awaited in several steps, each followed by a request, leave one by one: a system call each,
- * here and at the server. The order of what is sent stays as it is.
- */
-export function gatherFlushes(connection: NatsConnection): void {
-  const { protocol } = connection as unknown as FlushInsides;
-  const flush = protocol?.flushPending;
-  if (protocol === undefined || typeof flush !== 'function') return;
-  let scheduled = false;
-  protocol.flushPending = () => {
-    if (scheduled) return;
-    scheduled = true;
-    // Asked for in a microtask, a tick comes when all microtasks have run.
-    process.nextTick(() => {
-      scheduled = false;
-      flush.call(protocol);
-    });
-  };
 }
 
 interface ParserInsides {
@@ -176,4 +110,42 @@ class MessageRoom implements PartialMessage {
   bytes(): Uint8Array {
     return this.#room.subarray(0, this.#length);
   }
+}
+
+interface ReadInsides {
+  readonly protocol?: {
+    readonly parser?: ParserInsides;
+    readonly transport?: {
+      readonly socket?: Socket;
+      /** What was read and waits for the parser. */
+      readonly yields?: readonly Uint8Array[];
+    };
+  };
+}
+
+/**
+ * Parses what comes from the socket in the turn that it comes in. The library hands each piece through an async generator,
+ * compiled for runtimes that have none: eight promises and as many microtasks, of each of which Node before 24 tells
+ * `AsyncLocalStorage`. To be called again after a reconnect, which has a socket of its own. `onError` hears why what came
+ * could not be read; the library connects again then.
+ */
+export function readDirectly(connection: NatsConnection, onError: (error: Error) => void): void {
+  // In a turn of its own: by then the library has parsed what it had read.
+  setImmediate(() => {
+    const { protocol } = connection as unknown as ReadInsides;
+    const { socket, yields } = protocol?.transport ?? {};
+    const [library, ...others] = socket?.listeners('data') ?? [];
+    if (socket === undefined || yields?.length !== 0 || library === undefined || others.length > 0) return;
+    if (typeof protocol?.parser?.parse !== 'function') return;
+    socket.on('data', (bytes: Uint8Array) => {
+      try {
+        protocol.parser?.parse?.(bytes);
+      } catch (thrown) {
+        const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+        onError(error);
+        socket.destroy(error);
+      }
+    });
+    socket.off('data', library as (bytes: Uint8Array) => void);
+  });
 }
