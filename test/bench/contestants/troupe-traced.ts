@@ -18,6 +18,8 @@ function traced(name: string, why: string, settings: Readonly<Record<string, str
     why,
     async start(stage) {
       const folder = temporaryDirectory('bench-traces');
+      // Owned before the cluster is, so that it goes after it: until they end, its processes write there.
+      stage.own({ stop: async () => removeDirectory(folder) });
       const env = {
         NODE_OPTIONS: `--import=${tracing}`,
         TRACE_FOLDER: folder,
@@ -31,10 +33,7 @@ function traced(name: string, why: string, settings: Readonly<Record<string, str
           const servedAs = await cluster.serve({ model });
           return load.call({ ...order, model, servedAs, address: { kind: 'sdk', natsUrl, namespace } });
         },
-        async stop() {
-          await load.stop();
-          removeDirectory(folder);
-        },
+        stop: () => load.stop(),
       };
     },
   };
