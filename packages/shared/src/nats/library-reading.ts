@@ -125,7 +125,7 @@ interface ReadInsides {
 
 /**
  * Parses what comes from the socket in the turn that it comes in. The library hands each piece through an async generator,
- * compiled for runtimes that have none: eight promises and as many microtasks, of each of which Node before 24 tells
+ * compiled for runtimes that have none: six promises, of each of which Node before 24 tells
  * `AsyncLocalStorage`. To be called again after a reconnect, which has a socket of its own. `onError` hears why what came
  * could not be read; the library connects again then.
  */
