@@ -1,6 +1,7 @@
 /**
  * Loaded into a process by `--import`, as a team loads its tracing: OpenTelemetry's SDK with its own settings from
- * `OTEL_…`, and an exporter that appends each span as a line of JSON to `$TRACE_FOLDER/<pid>.jsonl`.
+ * `OTEL_…`, and an exporter that appends each span as a line of JSON to `$TRACE_FOLDER/<pid>.jsonl`. With
+ * `TRACE_PROPAGATOR=none` it brings no propagator.
  */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,6 +42,6 @@ const exporter = {
 
 if (folder !== undefined && isMainThread) {
   const provider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(exporter)] });
-  provider.register();
+  provider.register(process.env.TRACE_PROPAGATOR === 'none' ? { propagator: null } : {});
   process.once('beforeExit', () => void provider.forceFlush());
 }

@@ -81,6 +81,40 @@ describe('traces', () => {
     });
   });
 
+  it("the two belong together whatever the service's propagator is", async () => {
+    const before = new Set(spans().map(({ spanId }) => spanId));
+    expect(ask('[[5.1,3.5,1.4,0.2]]', { TRACE_PROPAGATOR: 'none' }).status).to.equal(0);
+    const made = await waitUntil('there are two more spans', () => {
+      const more = spans().filter(({ spanId }) => !before.has(spanId));
+      return more.length === 2 ? more : undefined;
+    });
+    const infer = made.find(({ name }) => name === 'infer iris');
+    expect(made.find(({ name }) => name === 'run iris')?.parentSpanId).to.equal(infer?.spanId);
+  });
+
+  it('a plain NATS request brings its own traceparent, and one that is none is dropped', async () => {
+    const bare = await cluster.connectBare();
+    const question = JSON.stringify({
+      inputs: [{ name: 'input', shape: [1, 4], datatype: 'FP32', data: [5.1, 3.5, 1.4, 0.2] }],
+    });
+    // The door has a routing table of its own, which may hear of the model later than the client's.
+    await waitUntil('the door knows the model', async () => {
+      const { headers } = await bare.request('troupe.infer.iris', question);
+      return headers['Nats-Service-Error-Code'] === undefined;
+    });
+    const before = spans().length;
+    const traceId = '0af7651916cd43dd8448eb211c80319c';
+    for (const traceparent of [`00-${traceId}-sampled-01`, `00-${traceId}-b7ad6b7169203331-01`]) {
+      const { headers } = await bare.request('troupe.infer.iris', question, { headers: { traceparent } });
+      expect(headers).to.deep.equal({});
+    }
+    await waitUntil('there is a span of the request that named one', () => spans().length > before);
+    const [run, ...more] = spans().filter((span) => span.traceId === traceId);
+    expect(run).to.include({ name: 'run iris', parentSpanId: 'b7ad6b7169203331' });
+    expect(more).to.deep.equal([]);
+    expect(spans().length).to.equal(before + 1);
+  });
+
   it('a request that is refused says why in its span', async () => {
     expect(ask('[[1,2,3]]').status).to.equal(1);
     await waitUntil('there is a span with the reason of the refusal', () =>

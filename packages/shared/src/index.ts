@@ -83,6 +83,7 @@ export {
   startRequestSpan,
   traceAnswered,
 } from './observability/request-spans.js';
+export { parseTraceparent } from './observability/trace-context.js';
 export { collectGarbage } from './process/collect-garbage.js';
 export { machineClockMs } from './process/machine-clock.js';
 export { CommandLineExit, runCommand } from './process/run-command.js';

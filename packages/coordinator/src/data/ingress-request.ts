@@ -8,6 +8,7 @@ import {
   Header,
   parseLabel,
   parseModelName,
+  parseTraceparent,
   parseVersion,
   quoteName,
   TroupeError,
@@ -23,10 +24,11 @@ export interface CheckedRequest {
   readonly message: WireMessage;
   readonly requestId: string | undefined;
   readonly deadlineMs: number;
+  /** Absent where it came malformed, as W3C asks. */
+  readonly traceparent: string | undefined;
 }
 
 const requestIdPattern = /^[\x21-\x7e]{1,128}$/;
-const traceparentPattern = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const stickyLimit = 256;
 const openBrace = '{'.charCodeAt(0);
 
@@ -53,12 +55,12 @@ export function checkIngressRequest(request: IngressRequest, defaultDeadlineMs: 
     message: checkPayload(request),
     requestId: checkRequestId(request.requestId),
     deadlineMs: checkBudget(request.budgetMs, defaultDeadlineMs),
+    traceparent: isTraceparent(request.traceparent) ? request.traceparent : undefined,
   };
 }
 
-/** A trace context as it came, where it is one: a malformed one is dropped, as W3C asks. */
-export function checkTraceparent(value: string | undefined): string | undefined {
-  return value !== undefined && traceparentPattern.test(value) ? value : undefined;
+function isTraceparent(text: string | undefined): boolean {
+  return text !== undefined && parseTraceparent(text) !== undefined;
 }
 
 function parseSelector(token: string): VersionSelector {

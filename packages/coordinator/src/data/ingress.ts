@@ -12,7 +12,7 @@ import {
   type NatsLink,
   serveIngress,
 } from '@troupe/shared/nats';
-import { checkIngressRequest, checkTraceparent } from './ingress-request.js';
+import { checkIngressRequest } from './ingress-request.js';
 import type { RoutingTable } from './routing-table.js';
 
 /** Requests that may be open at once in one coordinator; more are refused with `queue.full`. */
@@ -54,7 +54,6 @@ export function createIngress({ link, table, deadlineMs, log }: IngressOptions):
   async function forward(request: IngressRequest, replyTo: string): Promise<void> {
     const checked = checkIngressRequest(request, deadlineMs);
     const { version, route, pinned } = table.pick(checked.model, checked.selector);
-    const traceparent = checkTraceparent(request.traceparent);
     await submitter.submit({
       model: checked.model,
       version,
@@ -65,7 +64,7 @@ export function createIngress({ link, table, deadlineMs, log }: IngressOptions):
       deadlineMs: checked.deadlineMs,
       answerTo: replyTo,
       ...(request.sticky === undefined ? {} : { sticky: request.sticky }),
-      ...(traceparent === undefined ? {} : { traceparent }),
+      ...(checked.traceparent === undefined ? {} : { traceparent: checked.traceparent }),
     });
   }
 

@@ -6,7 +6,9 @@ import {
   type Attributes,
   context,
   isSpanContextValid,
+  ROOT_CONTEXT,
   type Span,
+  type SpanContext,
   SpanKind,
   SpanStatusCode,
   TraceFlags,
@@ -14,14 +16,14 @@ import {
 } from '@opentelemetry/api';
 import type { TroupeError } from '../errors/troupe-error.js';
 import { SpanAttribute, tracerName } from '../names/span-names.js';
-import { extractTraceparent, injectTraceparent } from './trace-context.js';
+import { formatTraceparent, parseTraceparent } from './trace-context.js';
 
 const tracer = trace.getTracer(tracerName);
 
 /** The client's span of one request. */
 export interface RequestSpan {
   /** For the message. */
-  readonly traceparent: string | undefined;
+  readonly traceparent: string;
   /** Once; with the error that the caller gets, where it gets one. */
   end(error?: TroupeError): void;
 }
@@ -36,16 +38,16 @@ export function startRequestSpan(model: string, share: number): RequestSpan | un
   const parent = trace.getSpanContext(active);
   if (parent === undefined && share < 1 && Math.random() >= share) return undefined;
   // Samplers follow the span that is active; an SDK makes ids and an object before it asks one.
-  if (parent !== undefined && isSpanContextValid(parent) && (parent.traceFlags & TraceFlags.SAMPLED) === 0)
-    return undefined;
+  if (parent !== undefined && isSpanContextValid(parent) && !isSampled(parent)) return undefined;
   const span = tracer.startSpan(
     `infer ${model}`,
     { kind: SpanKind.CLIENT, attributes: { [SpanAttribute.Model]: model } },
     active,
   );
-  if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) === 0) return undefined;
+  const made = span.spanContext();
+  if (!isSampled(made)) return undefined;
   return {
-    traceparent: injectTraceparent(trace.setSpan(active, span)),
+    traceparent: formatTraceparent(made),
     end: (error) => endSpan(span, error),
   };
 }
@@ -66,9 +68,9 @@ export interface AnsweredRequest {
 
 /** Makes the span of a request that was answered a moment ago, where its caller's trace is sampled. */
 export function traceAnswered(request: AnsweredRequest): void {
-  // Asked here, since most traffic is not sampled and reading the context would cost more than all else.
-  if (!isSampled(request.traceparent)) return;
-  const { arrivedAtMs, degraded, delivery, error, model, requestId, traceparent, version } = request;
+  const parent = parseTraceparent(request.traceparent);
+  if (parent === undefined || !isSampled(parent)) return;
+  const { arrivedAtMs, degraded, delivery, error, model, requestId, version } = request;
   const attributes: Attributes = {
     [SpanAttribute.Model]: model,
     [SpanAttribute.Version]: version,
@@ -79,15 +81,14 @@ export function traceAnswered(request: AnsweredRequest): void {
   const span = tracer.startSpan(
     `run ${model}`,
     { kind: SpanKind.SERVER, attributes, startTime: arrivedAtMs },
-    extractTraceparent(traceparent),
+    trace.setSpanContext(ROOT_CONTEXT, parent),
   );
   // Both of one clock: an SDK takes the end from the wall clock otherwise, which may lie before the start.
   endSpan(span, error, performance.now());
 }
 
-/** The flag of W3C trace context, the last byte of the header. */
-function isSampled(traceparent: string): boolean {
-  return (Number.parseInt(traceparent.slice(-2), 16) & TraceFlags.SAMPLED) === TraceFlags.SAMPLED;
+function isSampled({ traceFlags }: SpanContext): boolean {
+  return (traceFlags & TraceFlags.SAMPLED) !== 0;
 }
 
 function endSpan(span: Span, error: TroupeError | undefined, endMs?: number): void {

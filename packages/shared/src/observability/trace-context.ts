@@ -1,19 +1,24 @@
 /**
- * W3C trace context across NATS, by OpenTelemetry's API alone: without an SDK in the process nothing is written or
- * read, at no cost. The client injects; whoever runs a request extracts.
+ * The header `traceparent` ([W3C](https://www.w3.org/TR/trace-context/)), written and read here and not by the process's
+ * propagator: that may be set to another format, which nobody on the way would know, and it makes a context and a carrier
+ * for what is one line of text.
  */
-import { type Context, context, propagation, ROOT_CONTEXT } from '@opentelemetry/api';
-import { Header } from '../names/headers.js';
+import { isSpanContextValid, type SpanContext } from '@opentelemetry/api';
 
-/** The `traceparent` of a context's span, by default the active one; `undefined` where nothing is traced. */
-export function injectTraceparent(of: Context = context.active()): string | undefined {
-  const carrier: Record<string, string> = {};
-  propagation.inject(of, carrier);
-  return carrier[Header.TraceParent];
+/** Version, trace, span, flags; what versions to come may append. */
+const traceparentFormat = /^(?!ff)([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)?$/;
+
+/** The `traceparent` that names a span. */
+export function formatTraceparent({ traceFlags, traceId, spanId }: SpanContext): string {
+  return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
 }
 
-/** The context that a received `traceparent` names: the parent of the spans made for the request. */
-export function extractTraceparent(traceparent: string | undefined): Context {
-  if (traceparent === undefined) return ROOT_CONTEXT;
-  return propagation.extract(ROOT_CONTEXT, { [Header.TraceParent]: traceparent });
+/** The span that a received `traceparent` names; `undefined` where it is not one. */
+export function parseTraceparent(text: string): SpanContext | undefined {
+  const match = traceparentFormat.exec(text);
+  if (match === null) return undefined;
+  const [, version, traceId = '', spanId = '', flags = '', more] = match;
+  if (version === '00' && more !== undefined) return undefined;
+  const named = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+  return isSpanContextValid(named) ? named : undefined;
 }
