@@ -1,11 +1,13 @@
 /**
- * Three shortcuts through the client library's insides, where messages come in: the bytes of their headers, which the
- * library would parse into a map of arrays; room at once for all of a large message; and parsing what was read where it
- * was read. Each looks for what it needs, and where that is not there the library's own way is gone.
+ * Four shortcuts through the client library's insides, where messages come in: the bytes of their headers, which the
+ * library would parse into a map of arrays; room at once for all of a large message; reading what the socket gave where it
+ * gave it; and finding whole messages in it in one pass. Each looks for what it needs, and where that is not there the
+ * library's own way is gone.
  */
 import type { Socket } from 'node:net';
 import type { Msg, MsgHdrs, NatsConnection } from 'nats';
 import type { MessageMemory } from './message-memory.js';
+import { type MessageLine, scanMessages } from './message-scan.js';
 
 /** What a received message keeps to itself. */
 interface MessageInsides {
@@ -34,6 +36,8 @@ function publicHeaderText(hdrs: MsgHdrs | undefined): string | undefined {
 
 interface ParserInsides {
   readonly parse?: (bytes: Uint8Array) => void;
+  /** Where in the protocol it is. */
+  readonly state?: unknown;
   /** `size`: bytes of the message that is being read. */
   readonly ma?: { readonly size?: unknown };
   /** What of it has come, where it comes in more than one piece. */
@@ -112,9 +116,13 @@ class MessageRoom implements PartialMessage {
   }
 }
 
+interface ReadingProtocol {
+  readonly parser?: ParserInsides;
+  processMsg?(line: MessageLine, data: Uint8Array): void;
+}
+
 interface ReadInsides {
-  readonly protocol?: {
-    readonly parser?: ParserInsides;
+  readonly protocol?: ReadingProtocol & {
     readonly transport?: {
       readonly socket?: Socket;
       /** What was read and waits for the parser. */
@@ -124,7 +132,7 @@ interface ReadInsides {
 }
 
 /**
- * Parses what comes from the socket in the turn that it comes in. The library hands each piece through an async generator,
+ * Reads what comes from the socket in the turn that it comes in. The library hands each piece through an async generator,
  * compiled for runtimes that have none: six promises, of each of which Node before 24 tells
  * `AsyncLocalStorage`. To be called again after a reconnect, which has a socket of its own. `onError` hears why what came
  * could not be read; the library connects again then.
@@ -137,9 +145,10 @@ export function readDirectly(connection: NatsConnection, onError: (error: Error)
     const [library, ...others] = socket?.listeners('data') ?? [];
     if (socket === undefined || yields?.length !== 0 || library === undefined || others.length > 0) return;
     if (typeof protocol?.parser?.parse !== 'function') return;
+    const read = createReader(protocol);
     socket.on('data', (bytes: Uint8Array) => {
       try {
-        protocol.parser?.parse?.(bytes);
+        read(bytes);
       } catch (thrown) {
         const error = thrown instanceof Error ? thrown : new Error(String(thrown));
         onError(error);
@@ -148,4 +157,39 @@ export function readDirectly(connection: NatsConnection, onError: (error: Error)
     });
     socket.off('data', library as (bytes: Uint8Array) => void);
   });
+}
+
+/** Gives the protocol the messages that came whole, and its parser all else. */
+export function createReader(protocol: ReadingProtocol): (bytes: Uint8Array) => void {
+  const idle = idleState(protocol.parser);
+  const take = (line: MessageLine, data: Uint8Array) => protocol.processMsg?.(line, data);
+  if (idle === undefined || typeof protocol.processMsg !== 'function')
+    return (bytes) => protocol.parser?.parse?.(bytes);
+  return (bytes) => {
+    const { parser } = protocol;
+    let at = 0;
+    while (true) {
+      if (parser?.state === idle) at = scanMessages(bytes, at, take);
+      if (at === bytes.length) return;
+      const end = nextCut(parser, bytes, at);
+      parser?.parse?.(bytes.subarray(at, end));
+      at = end;
+    }
+  };
+}
+
+/** How far to let the parser go, which takes any cut, so that it is between two messages again as soon as may be. */
+function nextCut(parser: ParserInsides | undefined, bytes: Uint8Array, at: number): number {
+  const { ma, msgBuf } = parser ?? {};
+  if (msgBuf !== undefined && typeof ma?.size === 'number')
+    return Math.min(bytes.length, at + ma.size - msgBuf.length + 2);
+  const lineEnd = bytes.indexOf(10, at);
+  return lineEnd === -1 ? bytes.length : lineEnd + 1;
+}
+
+/** The state of a parser between two messages, which is that of a new one. */
+function idleState(parser: ParserInsides | undefined): unknown {
+  if (parser === undefined) return undefined;
+  const Parser = parser.constructor as new (dispatcher: unknown) => ParserInsides;
+  return new Parser({ push: () => undefined }).state;
 }

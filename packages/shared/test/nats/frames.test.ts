@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { expect } from 'chai';
 import { connect, headers, type Msg, type NatsConnection } from 'nats';
+import type { Parser } from 'nats/lib/nats-base-client/parser.js';
 import { type NatsServer, startNats } from '../../../../test/harness/nats-server.js';
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 import { createFramePublisher, enclose } from '../../src/nats/frames.js';
@@ -219,6 +220,31 @@ describe('frames', () => {
     // Without them, the long way gives the same.
     const bare = { headers: msg.headers } as Msg;
     expect(headerText(bare)).to.equal(headerText(msg));
+  });
+
+  it('that came whole do not pass through the library’s parser', async () => {
+    await takeDirectly(nats);
+    await nats.flush();
+    const { parser } = (nats as unknown as { protocol: { parser: Parser } }).protocol;
+    const { parse } = parser;
+    const parsed: Uint8Array[] = [];
+    parser.parse = (bytes) => parsed.push(bytes);
+    try {
+      const hdrs = headers();
+      hdrs.set('Troupe-Id', 'x');
+      nats.publish('to.one', 'headed', { headers: hdrs });
+      nats.publish('to.two', 'asked', { reply: 'to.nobody' });
+      await waitUntil('both are there', () => received.length === 2);
+      // JetStream's answers have two spaces in their lines.
+      nats.publish('$JS.API.INFO', '', { reply: 'to.three' });
+      await waitUntil('the answer is there', () => received.length === 3);
+      expect(received[0]?.headers?.get('Troupe-Id')).to.equal('x');
+      expect(received[1]?.reply).to.equal('to.nobody');
+      expect(received[2]?.json()).to.include({ type: 'io.nats.jetstream.api.v1.account_info_response' });
+      expect(parsed).to.deep.equal([]);
+    } finally {
+      parser.parse = parse;
+    }
   });
 
   it('a value that would end its line is refused, a payload beyond the server’s limit too', () => {
