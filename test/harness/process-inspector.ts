@@ -1,9 +1,10 @@
 /**
  * Looks into a running Node process from outside, through its inspector: what keeps it alive, and its heap after a
- * forced collection. The product has no hooks for this; the process must have been started with
+ * forced collection. The product has no hooks for this; a process other than this one must have been started with
  * `NODE_OPTIONS=--inspect-port=0`, so that each opens its inspector on a port of its own when asked by SIGUSR1.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { open as openOwnInspector } from 'node:inspector';
 import { WebSocket } from 'ws';
 import { waitUntil } from './wait-until.js';
 
@@ -39,7 +40,9 @@ function listeningPorts(pid: number): number[] {
 
 /** Opens the inspector of a process. */
 export async function inspectProcess(pid: number): Promise<ProcessInspector> {
-  process.kill(pid, 'SIGUSR1');
+  // By the signal this one would take Node's usual port, which somebody's debugger may have.
+  if (pid === process.pid) openOwnInspector(0);
+  else process.kill(pid, 'SIGUSR1');
   const port = await waitUntil(`process ${pid} opens its inspector`, () => listeningPorts(pid)[0]);
   const targets = (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as {
     webSocketDebuggerUrl: string;

@@ -7,6 +7,7 @@ import { type Datatype, type Device, type Signature, type Tensor, TroupeError, v
 import { scanModel } from '@troupe/shared/onnx';
 import { InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
 import { sessionOptions } from './execution-provider.js';
+import { halfTensor } from './half-tensor.js';
 import { loadError, runError } from './runtime-error.js';
 import { datatypeOfRuntimeType, type LoadedModel, readLoadedModel } from './session-metadata.js';
 
@@ -97,6 +98,7 @@ async function run(
 function toRuntimeTensor(tensor: Tensor): RuntimeTensor {
   const { datatype, data, shape } = tensor;
   if (datatype === 'BYTES') return new RuntimeTensor('string', data as string[], shape);
+  if (datatype === 'FP16') return halfTensor(viewAs('FP16', data as Uint8Array), shape);
   // The constructor's overloads tie each type to its array; `viewAs` does the same for ours.
   return new RuntimeTensor(
     runtimeTypes[datatype] as 'float32',

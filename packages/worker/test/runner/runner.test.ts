@@ -451,7 +451,8 @@ describe('runner process', function () {
       () => {
         const now = priorities();
         const share = sessionShare(host.child.pid as number) ?? 19;
-        return now.length > 10 && now.every((nice) => nice === 19) && share === 19;
+        // With the session's thread there are 8 on Node 24, 12 on Node 20.
+        return now.length > 7 && now.every((nice) => nice === 19) && share === 19;
       },
       { timeoutMs: 30_000 },
     );
