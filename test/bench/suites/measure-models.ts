@@ -11,7 +11,7 @@ export interface MeasurePlan {
   readonly inFlight: readonly number[];
   readonly rounds: number;
   readonly windowMs: number;
-  readonly warmUpMs?: number;
+  readonly warmUpMs?: (model: string) => number;
 }
 
 /** The form for tests: one round that gives answers and no figures. */
@@ -21,12 +21,12 @@ export async function measureModels(context: SuiteContext, plan: MeasurePlan): P
   const chosen: readonly string[] | undefined = context.models;
   const sources = plan.models.filter(({ name }) => chosen?.includes(name) ?? true);
   const rounds = context.rounds ?? (context.short ? shortPlan.rounds : plan.rounds);
-  const warmUpMs = context.short ? 4 * shortPlan.windowMs : plan.warmUpMs;
   const windowMs = context.windowMs ?? (context.short ? shortPlan.windowMs : plan.windowMs);
   return withStage(context, sources, async (stage) => {
     const running = new Map<string, RunningContestant>();
     const samples: Sample[] = [];
     for (const model of stage.models) {
+      const warmUpMs = context.short ? 4 * shortPlan.windowMs : plan.warmUpMs?.(model.name);
       const turns: Turn[] = [];
       for (const contestant of plan.contestantsOf(model.name)) {
         const known = running.get(contestant.name) ?? (await stage.start(contestant));
