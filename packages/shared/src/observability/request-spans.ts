@@ -61,16 +61,17 @@ export interface AnsweredRequest {
   readonly requestId: string;
   readonly delivery: number;
   readonly degraded: boolean;
-  /** On the process's `performance.now()` clock. */
+  /** On the process's `performance.now()` clock, as is the next. */
   readonly arrivedAtMs: number;
+  readonly answeredAtMs: number;
   readonly error: TroupeError | undefined;
 }
 
-/** Makes the span of a request that was answered a moment ago, where its caller's trace is sampled. */
+/** Makes the span of a request that was answered, where its caller's trace is sampled. */
 export function traceAnswered(request: AnsweredRequest): void {
   const parent = parseTraceparent(request.traceparent);
   if (parent === undefined || !isSampled(parent)) return;
-  const { arrivedAtMs, degraded, delivery, error, model, requestId, version } = request;
+  const { answeredAtMs, arrivedAtMs, degraded, delivery, error, model, requestId, version } = request;
   const attributes: Attributes = {
     [SpanAttribute.Model]: model,
     [SpanAttribute.Version]: version,
@@ -83,8 +84,7 @@ export function traceAnswered(request: AnsweredRequest): void {
     { kind: SpanKind.SERVER, attributes, startTime: arrivedAtMs },
     trace.setSpanContext(ROOT_CONTEXT, parent),
   );
-  // Both of one clock: an SDK takes the end from the wall clock otherwise, which may lie before the start.
-  endSpan(span, error, performance.now());
+  endSpan(span, error, answeredAtMs);
 }
 
 function isSampled({ traceFlags }: SpanContext): boolean {

@@ -18,6 +18,7 @@ describe('the spans of a request', () => {
           delivery: 1,
           degraded: false,
           arrivedAtMs: 1,
+          answeredAtMs: 2,
           error: undefined,
         }),
       ).not.to.throw();

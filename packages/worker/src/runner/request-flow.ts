@@ -11,13 +11,13 @@ import {
   type ModelVersion,
   type Tensor,
   TroupeError,
-  traceAnswered,
   type WireMessage,
 } from '@troupe/shared';
 import { type CancelMessage, type NatsLink, publishDead, type WorkMessage } from '@troupe/shared/nats';
 import type { Holdings } from '../ipc/holdings-book.js';
 import type { LoneMessage, RunnerReport, RunnerStatus } from '../ipc/runner-messages.js';
 import type { SessionRuns } from '../onnx/session-client.js';
+import { AnsweredTraces } from './answered-traces.js';
 import { Batcher, type BatchJob, type JobOutcome } from './batcher.js';
 import { type HeldRequest, HeldRequests } from './held-requests.js';
 import type { Lane } from './lane.js';
@@ -59,6 +59,7 @@ export class RequestFlow {
   readonly #intake: RequestIntake;
   readonly #latencies = createLatencyWindow();
   readonly #repeats: StandbyRepeat;
+  readonly #traces: AnsweredTraces;
   readonly #renewTimer: NodeJS.Timeout;
   #arrivals: { readonly lane: Lane; readonly message: WorkMessage }[] = [];
   #turnScheduled = false;
@@ -73,6 +74,7 @@ export class RequestFlow {
     this.#options = options;
     this.#intake = new RequestIntake(options.served);
     const { link, log, served } = options;
+    this.#traces = new AnsweredTraces(log);
     this.#repeats = new StandbyRepeat({ link, log, model: served.model, version: served.version.version });
     this.#held = new HeldRequests(options.book);
     this.#batcher = new Batcher<RequestJob>({
@@ -173,12 +175,13 @@ export class RequestFlow {
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** Records the last news and stops its timers. */
+  /** Records the last news, makes the last spans and stops its timers. */
   close(): void {
     clearInterval(this.#renewTimer);
     clearTimeout(this.#recordTimer);
     this.#batcher.close();
     this.#held.record();
+    this.#traces.flush();
   }
 
   #scheduleTurn(): void {
@@ -375,7 +378,7 @@ export class RequestFlow {
 
   #trace({ lane, message }: HeldRequest, traceparent: string, answer: WireMessage | TroupeError): void {
     const { model, version } = this.#options.served;
-    traceAnswered({
+    this.#traces.add({
       traceparent,
       model,
       version: version.version,
@@ -383,6 +386,7 @@ export class RequestFlow {
       delivery: message.ref.delivery,
       degraded: lane.covering || message.askedVersion !== undefined,
       arrivedAtMs: message.arrivedAtMs,
+      answeredAtMs: performance.now(),
       error: answer instanceof TroupeError ? answer : undefined,
     });
   }
