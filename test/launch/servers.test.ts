@@ -345,14 +345,19 @@ echo nats-server: v2.9.10' > ${installed}/nats-server; chmod 755 ${installed}/na
     expect(readFileSync(join(folder, 'sudo'), 'utf8')).to.include('env DEBIAN_FRONTEND=noninteractive');
   });
 
-  it('lets the server collect its memory seldom, up to half of what there is, unless somebody has said otherwise', () => {
-    const gib = 2 ** 30;
-    expect(natsEnvironment({}, 16 * gib)).to.deep.equal({ GOGC: '400', GOMEMLIMIT: '8192MiB' });
-    expect(natsEnvironment({ GOGC: '50', GOMEMLIMIT: '1GiB' }, 16 * gib)).to.deep.equal({
-      GOGC: '50',
-      GOMEMLIMIT: '1GiB',
+  it('lets the server collect its memory seldom, up to half of what there is, on half of the cores, unless somebody has said otherwise', () => {
+    const machine = { memoryBytes: 16 * 2 ** 30, cores: 8 };
+    const own = { GOGC: '50', GOMAXPROCS: '3', GOMEMLIMIT: '1GiB' };
+    expect(natsEnvironment({}, machine)).to.deep.equal({
+      GOGC: '400',
+      GOMAXPROCS: '4',
+      GOMEMLIMIT: '8192MiB',
     });
-    expect(natsEnvironment({}).GOMEMLIMIT).to.match(/^[1-9][0-9]+MiB$/);
+    expect(natsEnvironment(own, machine)).to.deep.equal(own);
+    for (const cores of [1, 2, 3]) expect(natsEnvironment({}, { cores }).GOMAXPROCS).to.equal('1');
+    const { GOMAXPROCS, GOMEMLIMIT } = natsEnvironment({});
+    expect(GOMAXPROCS).to.match(/^[1-9][0-9]*$/);
+    expect(GOMEMLIMIT).to.match(/^[1-9][0-9]+MiB$/);
   });
 
   it('fsyncs every message where the server can be told to, and only there', () => {
