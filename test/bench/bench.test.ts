@@ -10,6 +10,7 @@ import { LatencySample } from './latency-sample.js';
 import { runSuite, suiteNames, suites } from './main.js';
 import { compare, type Row, type Sample } from './outcome.js';
 import type { Report } from './report.js';
+import { parseProcessorTime, readProcessorTime, stolenShare } from './stolen-time.js';
 import { quick } from './suites/quick.js';
 import type { SuiteContext } from './suites/suite.js';
 import { drawChart } from './svg-chart.js';
@@ -22,7 +23,7 @@ const context: SuiteContext = {
   short: true,
 };
 
-function sample(contestant: string, round: number, throughput: number): Sample {
+function sample(contestant: string, round: number, throughput: number, stolen = 0): Sample {
   return {
     model: 'tiny',
     contestant,
@@ -32,6 +33,7 @@ function sample(contestant: string, round: number, throughput: number): Sample {
     checked: 1,
     elapsedMs: 1,
     throughput,
+    stolen,
     p50: 1,
     p99: 1,
     max: 1,
@@ -99,6 +101,51 @@ describe('the benchmark', () => {
     // Ten times what chance leaves at most.
     expect(quantile(sorted, 0.5)).to.be.within(430_000, 570_000);
     expect(quantile(sorted, 0.99)).to.be.within(975_000, 1_000_000);
+  });
+
+  it('leaves out the rounds in which others had the machine, for both, unless most are such', () => {
+    const comparison = {
+      suite: 'peers',
+      model: 'tiny',
+      contestant: 'ours',
+      against: 'theirs',
+      inFlight: 64,
+      metric: 'throughput',
+    } as const;
+    const rounds = (stolen: readonly (readonly [number, number])[]) =>
+      stolen.flatMap(([ours, theirs], index) => [
+        sample('ours', index + 1, 100 * (index + 1), ours),
+        sample('theirs', index + 1, 100, theirs),
+      ]);
+    const [quiet, mine, theirs] = [
+      [0.01, 0],
+      [0.02, 0],
+      [0, 0.02],
+    ] as const;
+    expect(compare(rounds([quiet, mine, quiet, theirs]), comparison)).to.include({
+      ratio: 2,
+      value: 200,
+      againstValue: 100,
+    });
+    expect(compare(rounds([quiet, mine, quiet, theirs]), comparison)?.disturbed).to.deep.equal({
+      rounds: 2,
+      leftOut: 2,
+    });
+    const mostly = compare(rounds([mine, theirs, quiet]), comparison);
+    expect(mostly).to.include({ ratio: 2 });
+    expect(mostly?.disturbed).to.deep.equal({ rounds: 2, leftOut: 0 });
+    expect(compare(rounds([quiet]), comparison)).to.not.have.property('disturbed');
+  });
+
+  it('reads what was stolen from the sum of all cores', () => {
+    const stat = (idle: number, stolen: number) =>
+      `cpu  10 1 5 ${idle} 2 3 4 ${stolen} 9 9\ncpu0 1 1 1 1 1 1 1 1 1 1\nintr 5\n`;
+    const from = parseProcessorTime(stat(100, 20));
+    expect(from).to.deep.equal({ all: 145, stolen: 20 });
+    expect(stolenShare(from, parseProcessorTime(stat(175, 45)))).to.equal(0.25);
+    expect(stolenShare(from, from)).to.equal(0);
+    const { all, stolen } = readProcessorTime();
+    expect(stolen).to.be.within(0, all);
   });
 
   it('compares within each round, so that a machine that slows down for both changes no ratio', () => {

@@ -7,7 +7,12 @@ export interface Sample extends LoadResult {
   readonly contestant: string;
   readonly inFlight: number;
   readonly round: number;
+  /** Share of the machine's processor time, from 0 to 1, that its hypervisor gave to others during the window. */
+  readonly stolen?: number;
 }
+
+/** From here on a window says more of the machine's neighbours than of its contestant. */
+const mostStolen = 0.01;
 
 export type Metric = 'throughput' | 'p50' | 'p99';
 const units: Readonly<Record<Metric, string>> = { throughput: '1/s', p50: 'ms', p99: 'ms' };
@@ -20,6 +25,8 @@ export interface Row {
   readonly against: string;
   readonly inFlight: number;
   readonly metric: Metric;
+  /** Rounds in one of whose two windows others had more than a hundredth of the machine, and how many are left out below. */
+  readonly disturbed?: { readonly rounds: number; readonly leftOut: number };
   /** Median over the rounds of the ratio within a round. */
   readonly ratio: number;
   /** Lowest and highest ratio of a round. */
@@ -90,12 +97,14 @@ export function compare(samples: readonly Sample[], comparison: Comparison): Row
   const of = (name: string) =>
     samples
       .filter((one) => one.model === model && one.inFlight === inFlight && one.contestant === name)
-      .sort((a, b) => a.round - b.round)
-      .map((one) => one[metric]);
+      .sort((a, b) => a.round - b.round);
   const [ours, theirs] = [of(contestant), of(against)];
   if (ours.length === 0 || ours.length !== theirs.length) return undefined;
-  const ratios = ours.map((value, index) => value / (theirs[index] ?? Number.NaN));
-  const [value, againstValue, ratio] = [median(ours), median(theirs), median(ratios)];
+  const { rounds, disturbed } = quietRounds(ours.map((own, index) => [own, theirs[index] as Sample]));
+  const values = rounds.map(([own]) => own[metric]);
+  const againstValues = rounds.map(([, other]) => other[metric]);
+  const ratios = values.map((one, index) => one / (againstValues[index] ?? Number.NaN));
+  const [value, againstValue, ratio] = [median(values), median(againstValues), median(ratios)];
   return {
     suite,
     model,
@@ -103,6 +112,7 @@ export function compare(samples: readonly Sample[], comparison: Comparison): Row
     against,
     inFlight,
     metric,
+    ...(disturbed.rounds === 0 ? {} : { disturbed }),
     ratio,
     spread: [Math.min(...ratios), Math.max(...ratios)],
     value,
@@ -110,6 +120,18 @@ export function compare(samples: readonly Sample[], comparison: Comparison): Row
     unit: units[metric],
     ...(target === undefined ? {} : judge(target, ratio, value - againstValue, units[metric])),
   };
+}
+
+/** The rounds in which the machine was ours; all of them where that were less than half: then nothing better is there. */
+function quietRounds(rounds: readonly (readonly [Sample, Sample])[]): {
+  readonly rounds: readonly (readonly [Sample, Sample])[];
+  readonly disturbed: { readonly rounds: number; readonly leftOut: number };
+} {
+  const quiet = rounds.filter((windows) => windows.every(({ stolen = 0 }) => stolen <= mostStolen));
+  const disturbed = rounds.length - quiet.length;
+  return 2 * quiet.length < rounds.length
+    ? { rounds, disturbed: { rounds: disturbed, leftOut: 0 } }
+    : { rounds: quiet, disturbed: { rounds: disturbed, leftOut: disturbed } };
 }
 
 function judge(
@@ -168,6 +190,10 @@ function signed(value: number): string {
   return value < 0 ? figure(value) : `+${figure(value)}`;
 }
 
+function disturbedText({ rounds, leftOut }: NonNullable<Row['disturbed']>): string {
+  return leftOut > 0 ? `without ${leftOut} disturbed rounds` : `${rounds} disturbed rounds left in`;
+}
+
 /** The comparisons, with what they are held to. */
 export function ratioTable(title: string, rows: readonly Row[]): Table {
   return {
@@ -184,7 +210,10 @@ export function ratioTable(title: string, rows: readonly Row[]): Table {
         : figure(row.ratio),
       `${figure(row.spread[0])}–${figure(row.spread[1])}`,
       row.target ?? '',
-      row.reached === undefined ? '' : row.reached ? 'reached' : 'missed',
+      [
+        ...(row.reached === undefined ? [] : [row.reached ? 'reached' : 'missed']),
+        ...(row.disturbed === undefined ? [] : [disturbedText(row.disturbed)]),
+      ].join(', '),
     ]),
   };
 }

@@ -3,6 +3,7 @@ import type { BenchModel } from './bench-model.js';
 import type { LoadResult } from './closed-loop.js';
 import type { RunningContestant } from './contestants/contestant.js';
 import type { Sample } from './outcome.js';
+import { readProcessorTime, stolenShare } from './stolen-time.js';
 
 export interface Turn {
   readonly name: string;
@@ -39,8 +40,10 @@ export async function runRounds(
   for (let round = 1; round <= rounds; round += 1) {
     for (const turn of turns) {
       tell(`${model.name}, ${inFlight} in flight, round ${round} of ${rounds}: ${turn.name}`);
+      const before = readProcessorTime();
       const result = await measure(turn, windowMs);
-      samples.push({ model: model.name, contestant: turn.name, inFlight, round, ...result });
+      const stolen = stolenShare(before, readProcessorTime());
+      samples.push({ model: model.name, contestant: turn.name, inFlight, round, stolen, ...result });
     }
   }
   return samples;
