@@ -191,7 +191,8 @@ function signed(value: number): string {
 }
 
 function disturbedText({ rounds, leftOut }: NonNullable<Row['disturbed']>): string {
-  return leftOut > 0 ? `without ${leftOut} disturbed rounds` : `${rounds} disturbed rounds left in`;
+  const counted = `${rounds} disturbed ${rounds === 1 ? 'round' : 'rounds'}`;
+  return leftOut > 0 ? `without ${counted}` : `${counted} left in`;
 }
 
 /** The comparisons, with what they are held to. */
