@@ -43,6 +43,15 @@ function sample(contestant: string, round: number, throughput: number, stolen = 
 
 const valuesOf = (values: Float32Array) => values;
 
+const comparison = {
+  suite: 'peers',
+  model: 'tiny',
+  contestant: 'ours',
+  against: 'theirs',
+  inFlight: 64,
+  metric: 'throughput',
+} as const;
+
 describe('the benchmark', () => {
   it('fails on an answer that is not that of ONNX Runtime', async () => {
     const expected = [Float32Array.of(1, 2), Float32Array.of(3, 4)];
@@ -104,14 +113,6 @@ describe('the benchmark', () => {
   });
 
   it('leaves out the rounds in which others had the machine, for both, unless most are such', () => {
-    const comparison = {
-      suite: 'peers',
-      model: 'tiny',
-      contestant: 'ours',
-      against: 'theirs',
-      inFlight: 64,
-      metric: 'throughput',
-    } as const;
     const rounds = (stolen: readonly (readonly [number, number])[]) =>
       stolen.flatMap(([ours, theirs], index) => [
         sample('ours', index + 1, 100 * (index + 1), ours),
@@ -157,22 +158,9 @@ describe('the benchmark', () => {
       sample('ours', 3, 8),
       sample('theirs', 3, 2),
     ];
-    const row = compare(samples, {
-      suite: 'peers',
-      model: 'tiny',
-      contestant: 'ours',
-      against: 'theirs',
-      inFlight: 64,
-      metric: 'throughput',
-      target: { kind: 'ratio', atLeast: 3.5 },
-    });
+    const row = compare(samples, { ...comparison, target: { kind: 'ratio', atLeast: 3.5 } });
     expect(row).to.deep.equal({
-      suite: 'peers',
-      model: 'tiny',
-      contestant: 'ours',
-      against: 'theirs',
-      inFlight: 64,
-      metric: 'throughput',
+      ...comparison,
       ratio: 3,
       spread: [2, 4],
       value: 60,

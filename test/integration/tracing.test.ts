@@ -16,8 +16,12 @@ interface Span {
   readonly spanId: string;
   readonly parentSpanId?: string;
   readonly name: string;
+  /** Seconds, and nanoseconds beside them. */
+  readonly duration: readonly [number, number];
   readonly attributes: Readonly<Record<string, unknown>>;
 }
+
+const secondsOf = ({ duration: [seconds, nanoseconds] }: Span) => seconds + nanoseconds / 1e9;
 
 describe('traces', () => {
   let folder: string;
@@ -72,6 +76,8 @@ describe('traces', () => {
     const { run, infer } = found;
     expect(run.traceId).to.equal(infer.traceId);
     expect(run.parentSpanId).to.equal(infer.spanId);
+    // The runner makes its spans some at a time, later: they end when the answer left nevertheless.
+    expect(secondsOf(run)).to.be.greaterThan(0).and.lessThan(secondsOf(infer));
     expect(infer.attributes).to.deep.equal({ [SpanAttribute.Model]: 'iris' });
     expect(run.attributes).to.include({
       [SpanAttribute.Model]: 'iris',
