@@ -33,10 +33,9 @@ ${sync}  # What streams may reserve in sum, not what they use: every model's str
 /**
  * What of its environment makes nats-server faster, where nobody has set it. Each message passes through memory that Go
  * collects: at five times what is in use instead of twice, it collects a quarter as often (a request of 3 kB costs the server
- * a third less processor time). With half of the machine's memory in use it collects as often as it must. And with a core
- * for each of its goroutines to run on, Go wakes one thread after the other to look for work that the first has done already:
- * half of the cores is enough, and on a machine with two all else gets the time (a tenth more answers, one of them an eighth
- * sooner).
+ * a third less processor time). With half of the machine's memory in use it collects as often as it must. And half
+ * of the cores is enough for it: on a machine with two it took a quarter less processor time for a request, and the cluster gave
+ * a tenth more answers of small models. Threads that Go wakes to look for work are the likely reason.
  * @param {Readonly<Record<string, string | undefined>>} env
  * @param {{ memoryBytes?: number, cores?: number }} [machine]
  */

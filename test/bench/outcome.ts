@@ -11,7 +11,7 @@ export interface Sample extends LoadResult {
   readonly stolen?: number;
 }
 
-/** From here on a window says more of the machine's neighbours than of its contestant. */
+/** Above it a window says more of the machine's neighbours than of its contestant. */
 const mostStolen = 0.01;
 
 export type Metric = 'throughput' | 'p50' | 'p99';
@@ -122,7 +122,7 @@ export function compare(samples: readonly Sample[], comparison: Comparison): Row
   };
 }
 
-/** The rounds in which the machine was ours; all of them where that were less than half: then nothing better is there. */
+/** The rounds in which the machine was ours; all of them where they are less than half of them: nothing better is there then. */
 function quietRounds(rounds: readonly (readonly [Sample, Sample])[]): {
   readonly rounds: readonly (readonly [Sample, Sample])[];
   readonly disturbed: { readonly rounds: number; readonly leftOut: number };

@@ -71,7 +71,7 @@ function compareTo(samples: readonly Sample[], model: string, traced: readonly C
 export const telemetry: Suite = {
   name: 'telemetry',
   text: 'traces off, one in a hundred, and all',
-  seconds: 720,
+  seconds: 870,
   async run(context) {
     const inPart = await measureStarts(context);
     // Each way has a cluster of its own, whose start is all that the short form would wait for.
