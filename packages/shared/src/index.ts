@@ -84,6 +84,7 @@ export {
   traceAnswered,
 } from './observability/request-spans.js';
 export { parseTraceparent } from './observability/trace-context.js';
+export { TraceShare } from './observability/trace-share.js';
 export { collectGarbage } from './process/collect-garbage.js';
 export { machineClockMs } from './process/machine-clock.js';
 export { CommandLineExit, runCommand } from './process/run-command.js';

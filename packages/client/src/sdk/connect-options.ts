@@ -36,7 +36,8 @@ export interface ConnectOptions {
   readonly caFile?: string;
   /**
    * Of the calls that are made outside of any trace, the share that may begin one, from 0 to 1: OpenTelemetry is asked
-   * about these alone, and what its sampler says holds for them. Default `TROUPE_TRACE_SHARE`, or 1.
+   * about these alone, and what its sampler says holds for them. Calls that follow each other at once (within 0.1 ms) are
+   * chosen or not together, 16 at most. Default `TROUPE_TRACE_SHARE`, or 1.
    */
   readonly traceShare?: number;
 }

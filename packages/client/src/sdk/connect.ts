@@ -1,5 +1,5 @@
 /** `connect()`: from options to a client, with errors that say which address was tried and where it came from. */
-import { readEnvironment, TroupeError } from '@troupe/shared';
+import { readEnvironment, TraceShare, TroupeError } from '@troupe/shared';
 import {
   callAdmin,
   connectNats,
@@ -45,7 +45,7 @@ export async function connectTo(checked: CheckedConnectOptions): Promise<TroupeC
     view = await openView(link, checked);
     await assertCluster(link, view, checked);
     const { deadlineMs } = environment.cluster;
-    return createClient(link, view, { deadlineMs, traceShare: checked.traceShare });
+    return createClient(link, view, { deadlineMs, traceShare: new TraceShare(checked.traceShare) });
   } catch (error) {
     await view?.close();
     await link.close();

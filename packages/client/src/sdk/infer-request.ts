@@ -10,6 +10,7 @@ import {
   quoteName,
   type Signature,
   startRequestSpan,
+  type TraceShare,
   TroupeError,
 } from '@troupe/shared';
 import type { WorkRequest, WorkSubmitter } from '@troupe/shared/nats';
@@ -32,8 +33,8 @@ export interface InferContext {
   readonly submitter: WorkSubmitter;
   /** Deadline of requests that name none, in milliseconds. */
   readonly deadlineMs: number;
-  /** Of requests outside of any trace, those that may begin one, from 0 to 1. */
-  readonly traceShare: number;
+  /** Of requests outside of any trace, those that may begin one. */
+  readonly traceShare: TraceShare;
   /** Throws `client.closed` once the client closes. */
   assertOpen(): void;
 }
@@ -45,9 +46,10 @@ export function inferOnce(
   inputs: unknown,
   given: InferOptions,
 ): Promise<InferResult> {
-  const span = startRequestSpan(model, context.traceShare);
-  if (span === undefined) return ask(context, model, inputs, given, undefined);
-  return ask(context, model, inputs, given, span.traceparent).then(
+  const startedAt = performance.now();
+  const span = startRequestSpan(model, context.traceShare, startedAt);
+  if (span === undefined) return ask(context, model, inputs, given, startedAt, undefined);
+  return ask(context, model, inputs, given, startedAt, span.traceparent).then(
     (result) => {
       span.end();
       return result;
@@ -65,11 +67,11 @@ function ask(
   model: string,
   inputs: unknown,
   given: InferOptions,
+  startedAt: number,
   traceparent: string | undefined,
 ): Promise<InferResult> {
   try {
     context.assertOpen();
-    const startedAt = performance.now();
     const options =
       given === noInferOptions
         ? defaultInferOptions(context.deadlineMs)

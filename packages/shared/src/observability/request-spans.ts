@@ -17,6 +17,7 @@ import {
 import type { TroupeError } from '../errors/troupe-error.js';
 import { SpanAttribute, tracerName } from '../names/span-names.js';
 import { formatTraceparent, parseTraceparent } from './trace-context.js';
+import type { TraceShare } from './trace-share.js';
 
 const tracer = trace.getTracer(tracerName);
 
@@ -31,12 +32,13 @@ export interface RequestSpan {
 /**
  * Begins the span of a request beneath the active one; `undefined` where its trace is not sampled, or nothing is traced.
  * Nobody reads what an unsampled request would bring along, and a header costs every process on its way. Where no span
- * is active, only this share of the requests, from 0 to 1, is put to the sampler, which wants two random ids for each.
+ * is active, only a share of the requests is put to the sampler, which wants two random ids for each. `nowMs` is of
+ * `performance.now()`.
  */
-export function startRequestSpan(model: string, share: number): RequestSpan | undefined {
+export function startRequestSpan(model: string, share: TraceShare, nowMs: number): RequestSpan | undefined {
   const active = context.active();
   const parent = trace.getSpanContext(active);
-  if (parent === undefined && share < 1 && Math.random() >= share) return undefined;
+  if (parent === undefined && !share.choose(nowMs)) return undefined;
   // Samplers follow the span that is active; an SDK makes ids and an object before it asks one.
   if (parent !== undefined && isSpanContextValid(parent) && !isSampled(parent)) return undefined;
   const span = tracer.startSpan(
@@ -44,6 +46,7 @@ export function startRequestSpan(model: string, share: number): RequestSpan | un
     { kind: SpanKind.CLIENT, attributes: { [SpanAttribute.Model]: model } },
     active,
   );
+  if (parent === undefined) share.went(performance.now());
   const made = span.spanContext();
   if (!isSampled(made)) return undefined;
   return {
