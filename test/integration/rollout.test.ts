@@ -22,7 +22,7 @@ describe('a rollout', function () {
     cluster = await startCluster({
       hosts: 2,
       devices: 'cpu:0',
-      env: { TROUPE_LEASE_TTL_MS: '900', TROUPE_ROUTE_GRACE_MS: '300' },
+      env: { TROUPE_LEASE_TTL_MS: '2400', TROUPE_ROUTE_GRACE_MS: '300' },
     });
     client = await cluster.connect();
   });

@@ -11,7 +11,6 @@ import { removeDirectory, temporaryDirectory } from '../../../../test/harness/se
 import { waitUntil } from '../../../../test/harness/wait-until.js';
 
 const entry = fileURLToPath(builtEntry(new URL('../../src/host/main.ts', import.meta.url)));
-const patient = { timeoutMs: 20_000 };
 
 function run(natsUrl: string, redisUrl: string, dir: string) {
   const child = spawn(process.execPath, [entry, '--name=h', `--data=${dir}`], {
@@ -52,14 +51,12 @@ describe('the start of a host process', () => {
     const { child, heard, exit } = run(nats.url, `redis://127.0.0.1:${port}`, dir);
     let late: RedisServer | undefined;
     try {
-      await waitUntil(
-        'it waits',
-        () => /"msg":"not ready, waiting: Redis at [^"]*--redis, REDIS_URL/.test(heard.stderr),
-        patient,
+      await waitUntil('it waits', () =>
+        expect(heard.stderr).to.match(/"msg":"not ready, waiting: Redis at [^"]*--redis, REDIS_URL/),
       );
       expect(heard.ready).to.equal('');
       late = await startRedis({ port });
-      await waitUntil('it is ready', () => heard.ready === 'ready\n', patient);
+      await waitUntil('it is ready', () => heard.ready === 'ready\n');
     } finally {
       child.kill('SIGKILL');
       await exit;
@@ -70,7 +67,7 @@ describe('the start of a host process', () => {
   it('ends with 0 after SIGTERM while it waits', async () => {
     const { child, heard, exit } = run(`nats://127.0.0.1:${await freePort()}`, redis.url, dir);
     try {
-      await waitUntil('it waits', () => heard.stderr.includes('not ready, waiting: no NATS'), patient);
+      await waitUntil('it waits', () => expect(heard.stderr).to.include('not ready, waiting: no NATS'));
       child.kill('SIGTERM');
       expect(await exit, heard.stderr).to.equal(0);
     } finally {
