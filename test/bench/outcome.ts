@@ -15,7 +15,7 @@ export interface Sample extends LoadResult {
 const mostStolen = 0.01;
 
 export type Metric = 'throughput' | 'p50' | 'p99';
-const units: Readonly<Record<Metric, string>> = { throughput: '1/s', p50: 'ms', p99: 'ms' };
+export const units: Readonly<Record<Metric, string>> = { throughput: '1/s', p50: 'ms', p99: 'ms' };
 
 /** A contestant beside another. */
 export interface Row {
@@ -27,9 +27,9 @@ export interface Row {
   readonly metric: Metric;
   /** Rounds in one of whose two windows others had more than a hundredth of the machine, and how many are left out below. */
   readonly disturbed?: { readonly rounds: number; readonly leftOut: number };
-  /** Median over the rounds of the ratio within a round. */
+  /** Median over the rounds of the ratio within a round; of a switch, over the starts. */
   readonly ratio: number;
-  /** Lowest and highest ratio of a round. */
+  /** Lowest and highest of these. */
   readonly spread: readonly [number, number];
   /** Medians over the rounds. */
   readonly value: number;
@@ -123,7 +123,7 @@ export function compare(samples: readonly Sample[], comparison: Comparison): Row
 }
 
 /** The rounds in which the machine was ours; all of them where they are less than half of them: nothing better is there then. */
-function quietRounds(rounds: readonly (readonly [Sample, Sample])[]): {
+export function quietRounds(rounds: readonly (readonly [Sample, Sample])[]): {
   readonly rounds: readonly (readonly [Sample, Sample])[];
   readonly disturbed: { readonly rounds: number; readonly leftOut: number };
 } {
@@ -134,7 +134,8 @@ function quietRounds(rounds: readonly (readonly [Sample, Sample])[]): {
     : { rounds: quiet, disturbed: { rounds: disturbed, leftOut: disturbed } };
 }
 
-function judge(
+/** What a row says of its target. */
+export function judge(
   target: Target,
   ratio: number,
   difference: number,

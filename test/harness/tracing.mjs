@@ -1,9 +1,9 @@
 /**
  * Loaded into a process by `--import`, as a team loads its tracing: OpenTelemetry's SDK with its own settings from
  * `OTEL_…`, and an exporter that appends each span as a line of JSON to `$TRACE_FOLDER/<pid>.jsonl`. With
- * `TRACE_PROPAGATOR=none` it brings no propagator.
+ * `TRACE_PROPAGATOR=none` it brings no propagator. With `TRACE_FROM` nothing is traced until the file of that name is there.
  */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
@@ -40,8 +40,20 @@ const exporter = {
   shutdown: async () => undefined,
 };
 
-if (folder !== undefined && isMainThread) {
+function register() {
   const provider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(exporter)] });
   provider.register(process.env.TRACE_PROPAGATOR === 'none' ? { propagator: null } : {});
   process.once('beforeExit', () => void provider.forceFlush());
+}
+
+if (folder !== undefined && isMainThread) {
+  const from = process.env.TRACE_FROM;
+  if (from === undefined) register();
+  else {
+    const look = setInterval(() => {
+      if (!existsSync(from)) return;
+      clearInterval(look);
+      register();
+    }, 100).unref();
+  }
 }

@@ -12,14 +12,20 @@ import { startBenchCluster } from './troupe-cluster.js';
 
 const tracing = pathToFileURL(join(repositoryRoot, 'test/harness/tracing.mjs')).href;
 
-function traced(name: string, why: string, settings: Readonly<Record<string, string>>): Contestant {
+/** `given` is a folder for spans that outlasts the contestant. */
+function traced(
+  name: string,
+  why: string,
+  settings: Readonly<Record<string, string>>,
+  given?: string,
+): Contestant {
   return {
     name,
     why,
     async start(stage) {
-      const folder = temporaryDirectory('bench-traces');
+      const folder = given ?? temporaryDirectory('bench-traces');
       // Owned before the cluster is, so that it goes after it: until they end, its processes write there.
-      stage.own({ stop: async () => removeDirectory(folder) });
+      if (given === undefined) stage.own({ stop: async () => removeDirectory(folder) });
       const env = {
         NODE_OPTIONS: `--import=${tracing}`,
         TRACE_FOLDER: folder,
@@ -39,14 +45,22 @@ function traced(name: string, why: string, settings: Readonly<Record<string, str
   };
 }
 
-export const tracedInPart = traced(
-  'traced-1%',
-  'One trace in a hundred, which is how busy services are traced; which one, the client says (`TROUPE_TRACE_SHARE`).',
-  { TROUPE_TRACE_SHARE: '0.01' },
-);
+/**
+ * One trace in a hundred, as busy services are traced; which one, the client says (`TROUPE_TRACE_SHARE`). Until there is a
+ * file `on` in the folder, where its spans go too, its SDK is loaded and does nothing.
+ */
+export function tracedFrom(name: string, folder: string): Contestant {
+  return traced(
+    name,
+    'The same as the other, so that nothing but the traces is between them.',
+    { TROUPE_TRACE_SHARE: '0.01', TRACE_FROM: join(folder, 'on') },
+    folder,
+  );
+}
+
 export const sampledInPart = traced(
   'sampled-1%',
-  "The same, said by OpenTelemetry's sampler, which is asked about every request.",
+  "One trace in a hundred, said by OpenTelemetry's sampler, which is asked about every request.",
   { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.01' },
 );
 export const tracedWhole = traced('traced-all', 'Every request, two spans each.', {});
