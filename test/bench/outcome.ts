@@ -15,7 +15,7 @@ export interface Sample extends LoadResult {
 const mostStolen = 0.01;
 
 export type Metric = 'throughput' | 'p50' | 'p99';
-export const units: Readonly<Record<Metric, string>> = { throughput: '1/s', p50: 'ms', p99: 'ms' };
+const units: Readonly<Record<Metric, string>> = { throughput: '1/s', p50: 'ms', p99: 'ms' };
 
 /** A contestant beside another. */
 export interface Row {
@@ -93,7 +93,7 @@ export interface Comparison {
 
 /** The row of a comparison; `undefined` where one of the two was not measured. */
 export function compare(samples: readonly Sample[], comparison: Comparison): Row | undefined {
-  const { model, contestant, against, inFlight, metric, target, suite } = comparison;
+  const { model, contestant, against, inFlight, metric } = comparison;
   const of = (name: string) =>
     samples
       .filter((one) => one.model === model && one.inFlight === inFlight && one.contestant === name)
@@ -104,7 +104,19 @@ export function compare(samples: readonly Sample[], comparison: Comparison): Row
   const values = rounds.map(([own]) => own[metric]);
   const againstValues = rounds.map(([, other]) => other[metric]);
   const ratios = values.map((one, index) => one / (againstValues[index] ?? Number.NaN));
-  const [value, againstValue, ratio] = [median(values), median(againstValues), median(ratios)];
+  return rowOf(comparison, disturbed, ratios, median(values), median(againstValues));
+}
+
+/** The row of a comparison, whose ratio is the median of those given. */
+export function rowOf(
+  comparison: Comparison,
+  disturbed: NonNullable<Row['disturbed']>,
+  ratios: readonly number[],
+  value: number,
+  againstValue: number,
+): Row {
+  const { suite, model, contestant, against, inFlight, metric, target } = comparison;
+  const ratio = median(ratios);
   return {
     suite,
     model,
@@ -134,8 +146,7 @@ export function quietRounds(rounds: readonly (readonly [Sample, Sample])[]): {
     : { rounds: quiet, disturbed: { rounds: disturbed, leftOut: disturbed } };
 }
 
-/** What a row says of its target. */
-export function judge(
+function judge(
   target: Target,
   ratio: number,
   difference: number,

@@ -5,7 +5,7 @@
  * both: by how much the first falls behind in the middle, compared to before and to after, is the switch alone. What the
  * machine does meanwhile falls on both. Pure.
  */
-import { type Comparison, judge, median, quietRounds, type Row, type Sample, units } from './outcome.js';
+import { type Comparison, median, quietRounds, type Row, rowOf, type Sample } from './outcome.js';
 
 /** In this order. */
 export const phases = ['off', 'first', 'both'] as const;
@@ -24,7 +24,7 @@ export function isOn(phase: Phase, cluster: 'first' | 'second'): boolean {
 
 /** The row of a switch, one ratio for each start; `undefined` where it was not measured. */
 export function compareSwitched(samples: readonly SwitchedSample[], comparison: Comparison): Row | undefined {
-  const { metric, model, inFlight, target } = comparison;
+  const { metric, model, inFlight } = comparison;
   const own = samples.filter((one) => one.model === model && one.inFlight === inFlight);
   const starts = [...new Set(own.map(({ start }) => start))];
   if (starts.length === 0) return undefined;
@@ -46,20 +46,5 @@ export function compareSwitched(samples: readonly SwitchedSample[], comparison: 
   const [value, againstValue] = [true, false].map((on) =>
     median(own.filter((one) => isOn(one.phase, one.cluster) === on).map((one) => one[metric])),
   ) as [number, number];
-  const ratio = median(ratios);
-  return {
-    suite: comparison.suite,
-    model,
-    contestant: comparison.contestant,
-    against: comparison.against,
-    inFlight,
-    metric,
-    ...(disturbed.rounds === 0 ? {} : { disturbed }),
-    ratio,
-    spread: [Math.min(...ratios), Math.max(...ratios)],
-    value,
-    againstValue,
-    unit: units[metric],
-    ...(target === undefined ? {} : judge(target, ratio, value - againstValue, units[metric])),
-  };
+  return rowOf(comparison, disturbed, ratios, value, againstValue);
 }
