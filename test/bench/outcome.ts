@@ -204,7 +204,8 @@ function signed(value: number): string {
 
 function disturbedText({ rounds, leftOut }: NonNullable<Row['disturbed']>): string {
   const counted = `${rounds} disturbed ${rounds === 1 ? 'round' : 'rounds'}`;
-  return leftOut > 0 ? `without ${counted}` : `${counted} left in`;
+  if (leftOut === 0) return `${counted} left in`;
+  return leftOut === rounds ? `without ${counted}` : `${counted}, ${leftOut} of them left out`;
 }
 
 /** The comparisons, with what they are held to. */

@@ -130,7 +130,7 @@ export const telemetry: Suite = {
       samples: [...switched, ...rest],
       tables: [
         medianTable('One in a hundred, switched on in running processes', switched),
-        ratioTable('What switching it on changes, for each start', inPartRows),
+        ratioTable('What switching it on changes, median of the starts', inPartRows),
         medianTable('Each way, one start', rest),
         ratioTable('Traces on beside off', restRows),
       ],
