@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { type Row, ratioTable } from './outcome.js';
 import { compareSwitched, isOn, phases, type SwitchedSample } from './switched.js';
 
 const comparison = {
@@ -55,6 +56,14 @@ describe('a switch that is thrown in running clusters', () => {
     );
     expect(row?.ratio).to.be.closeTo(0.98, 1e-9);
     expect(row?.disturbed).to.deep.equal({ rounds: 6, leftOut: 6 });
+  });
+
+  it('says how many disturbed rounds were left out, where others had to stay in', () => {
+    const samples = windows([1, 1], 0.98, (round) => (round > 3 ? 0.2 : 0));
+    const mostlyDisturbed = samples.map((one) => (one.start === 1 ? { ...one, stolen: 0.2 } : one));
+    const row = compareSwitched(mostlyDisturbed, comparison) as Row;
+    expect(row.disturbed).to.deep.equal({ rounds: 21, leftOut: 6 });
+    expect(ratioTable('', [row]).rows[0]?.at(-1)).to.contain('21 disturbed rounds, 6 of them left out');
   });
 
   it('has no row where its model was not measured', () => {
