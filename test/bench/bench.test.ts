@@ -4,15 +4,17 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { createProgress } from '../../deploy/local/progress.mjs';
 import { repositoryRoot } from '../harness/repository-root.js';
+import type { BenchModel } from './bench-model.js';
 import { quantile, runClosedLoop } from './closed-loop.js';
 import { fillRegion } from './docs-page.js';
 import { LatencySample } from './latency-sample.js';
 import { runSuite, suiteNames, suites } from './main.js';
 import { compare, type Row, type Sample } from './outcome.js';
 import type { Report } from './report.js';
+import { runRounds } from './rounds.js';
 import { parseProcessorTime, readProcessorTime, stolenShare } from './stolen-time.js';
 import { quick } from './suites/quick.js';
-import type { SuiteContext } from './suites/suite.js';
+import { type SuiteContext, withStage } from './suites/suite.js';
 import { drawChart } from './svg-chart.js';
 import { addRun, type TargetRun, targetTable } from './target-runs.js';
 
@@ -136,6 +138,76 @@ describe('the benchmark', () => {
     expect(mostly).to.include({ ratio: 2 });
     expect(mostly?.disturbed).to.deep.equal({ rounds: 2, leftOut: 0 });
     expect(compare(rounds([quiet]), comparison)).to.not.have.property('disturbed');
+  });
+
+  it('takes a round again that others had, as often as it may', async () => {
+    // Shares stolen of the windows, in turn: of the second round twice the first contestant's, once the second's.
+    const shares = [0, 0, 0.2, 0, 0.2, 0.2, 0, 0.2, 0, 0.01];
+    const runWith = async (retakes: number) => {
+      let reading = 0;
+      let time = { all: 0, stolen: 0 };
+      const readTime = () => {
+        const share = reading % 2 === 1 ? (shares[reading >> 1] ?? 0) : 0;
+        reading += 1;
+        time = { all: time.all + 1_000, stolen: time.stolen + 1_000 * share };
+        return time;
+      };
+      const window = {
+        answers: 1,
+        checked: 1,
+        elapsedMs: 1,
+        throughput: 100,
+        p50: 1,
+        p99: 1,
+        max: 1,
+        cpuMs: 1,
+      };
+      const measure = async () => window;
+      const turns = ['ours', 'theirs'].map((name) => ({ name, running: { measure } }));
+      const model = { name: 'tiny' } as BenchModel;
+      const plan = { rounds: 2, windowMs: 1, warmUpMs: 1, inFlight: 64, retakes };
+      const samples = await runRounds(model, turns, plan, undefined, readTime);
+      return samples.map(({ contestant, round, take, stolen }) => ({ contestant, round, take, stolen }));
+    };
+    const first = [
+      { contestant: 'ours', round: 1, take: 1, stolen: 0 },
+      { contestant: 'theirs', round: 1, take: 1, stolen: 0 },
+    ];
+    expect(await runWith(5)).to.deep.equal([
+      ...first,
+      { contestant: 'ours', round: 2, take: 4, stolen: 0 },
+      { contestant: 'theirs', round: 2, take: 4, stolen: 0.01 },
+    ]);
+    expect(await runWith(1)).to.deep.equal([
+      ...first,
+      { contestant: 'ours', round: 2, take: 2, stolen: 0.2 },
+      { contestant: 'theirs', round: 2, take: 2, stolen: 0.2 },
+    ]);
+    expect((await runWith(0)).map(({ take }) => take)).to.deep.equal([1, 1, 1, 1]);
+  });
+
+  it('shows what the processes have printed where its work fails, before it ends them', async () => {
+    const write = process.stderr.write;
+    const seen: string[] = [];
+    process.stderr.write = (text: string | Uint8Array) => {
+      seen.push(String(text));
+      return true;
+    };
+    const fail = async () => {
+      throw new Error('no answer');
+    };
+    try {
+      await withStage(context, [], async ({ own }) => {
+        own({ logs: () => 'runner died\n', stop: async () => seen.push('stopped') });
+        return fail();
+      });
+      expect.fail('it hides the failure');
+    } catch (error) {
+      expect(error).to.have.property('message', 'no answer');
+    } finally {
+      process.stderr.write = write;
+    }
+    expect(seen).to.deep.equal(['runner died\n', 'stopped']);
   });
 
   it('reads what was stolen from the sum of all cores', () => {

@@ -7,12 +7,18 @@ export interface Sample extends LoadResult {
   readonly contestant: string;
   readonly inFlight: number;
   readonly round: number;
+  /** From 1; higher where the takes before were disturbed. */
+  readonly take?: number;
   /** Share of the machine's processor time, from 0 to 1, that its hypervisor gave to others during the window. */
   readonly stolen?: number;
 }
 
 /** Above it a window says more of the machine's neighbours than of its contestant. */
 const mostStolen = 0.01;
+
+export function isDisturbed({ stolen = 0 }: Sample): boolean {
+  return stolen > mostStolen;
+}
 
 export type Metric = 'throughput' | 'p50' | 'p99';
 const units: Readonly<Record<Metric, string>> = { throughput: '1/s', p50: 'ms', p99: 'ms' };
@@ -139,7 +145,7 @@ export function quietRounds(rounds: readonly (readonly [Sample, Sample])[]): {
   readonly rounds: readonly (readonly [Sample, Sample])[];
   readonly disturbed: { readonly rounds: number; readonly leftOut: number };
 } {
-  const quiet = rounds.filter((windows) => windows.every(({ stolen = 0 }) => stolen <= mostStolen));
+  const quiet = rounds.filter((windows) => !windows.some(isDisturbed));
   const disturbed = rounds.length - quiet.length;
   return 2 * quiet.length < rounds.length
     ? { rounds, disturbed: { rounds: disturbed, leftOut: 0 } }

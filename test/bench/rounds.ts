@@ -2,8 +2,8 @@
 import type { BenchModel } from './bench-model.js';
 import type { LoadResult } from './closed-loop.js';
 import type { RunningContestant } from './contestants/contestant.js';
-import type { Sample } from './outcome.js';
-import { readProcessorTime, stolenShare } from './stolen-time.js';
+import { isDisturbed, type Sample } from './outcome.js';
+import { type ProcessorTime, readProcessorTime, stolenShare } from './stolen-time.js';
 
 export interface Turn {
   readonly name: string;
@@ -19,6 +19,8 @@ export interface RoundPlan {
    */
   readonly warmUpMs?: number | undefined;
   readonly inFlight: number;
+  /** Rounds, of all, that are taken again because the machine's neighbours had it meanwhile; default 0. */
+  readonly retakes?: number | undefined;
 }
 
 /** Load before each window: connections are open and queues full when it begins. */
@@ -27,8 +29,9 @@ const rampMs = 200;
 export async function runRounds(
   model: BenchModel,
   turns: readonly Turn[],
-  { rounds, windowMs, inFlight, warmUpMs = 2_000 }: RoundPlan,
+  { rounds, windowMs, inFlight, warmUpMs = 2_000, retakes = 0 }: RoundPlan,
   tell: (text: string) => void = () => undefined,
+  readTime: () => ProcessorTime = readProcessorTime,
 ): Promise<Sample[]> {
   const samples: Sample[] = [];
   const measure = (turn: Turn, windowMillis: number): Promise<LoadResult> =>
@@ -37,13 +40,22 @@ export async function runRounds(
     tell(`${model.name}, ${inFlight} in flight: ${turn.name} warms up`);
     await measure(turn, warmUpMs);
   }
+  let left = retakes;
   for (let round = 1; round <= rounds; round += 1) {
-    for (const turn of turns) {
-      tell(`${model.name}, ${inFlight} in flight, round ${round} of ${rounds}: ${turn.name}`);
-      const before = readProcessorTime();
-      const result = await measure(turn, windowMs);
-      const stolen = stolenShare(before, readProcessorTime());
-      samples.push({ model: model.name, contestant: turn.name, inFlight, round, stolen, ...result });
+    for (let take = 1; ; take += 1) {
+      const taken: Sample[] = [];
+      for (const turn of turns) {
+        tell(`${model.name}, ${inFlight} in flight, round ${round} of ${rounds}: ${turn.name}`);
+        const before = readTime();
+        const result = await measure(turn, windowMs);
+        const stolen = stolenShare(before, readTime());
+        taken.push({ model: model.name, contestant: turn.name, inFlight, round, take, stolen, ...result });
+      }
+      if (left === 0 || !taken.some(isDisturbed)) {
+        samples.push(...taken);
+        break;
+      }
+      left -= 1;
     }
   }
   return samples;

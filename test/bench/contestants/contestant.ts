@@ -4,6 +4,13 @@ import type { BenchModel } from '../bench-model.js';
 import type { LoadOrder, LoadResult } from '../closed-loop.js';
 import type { BenchCluster } from './troupe-cluster.js';
 
+/** Something that a stage has started. */
+export interface Owned {
+  stop(): Promise<unknown>;
+  /** What its processes have printed: shown where the stage's work fails. */
+  logs?(): string;
+}
+
 /** What all contestants share while a suite runs. */
 export interface Stage {
   readonly models: readonly BenchModel[];
@@ -13,7 +20,7 @@ export interface Stage {
   /** The cluster of the Troupe contestants, started when first asked for. */
   cluster(): Promise<BenchCluster>;
   /** Ended with the stage, the newest first. */
-  own<T extends { stop(): Promise<unknown> }>(thing: T): T;
+  own<T extends Owned>(thing: T): T;
 }
 
 export interface Contestant {

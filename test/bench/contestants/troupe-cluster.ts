@@ -24,6 +24,8 @@ export interface BenchCluster {
   readonly namespace: string;
   /** Registers a model with one worker, waits until it serves, and returns its name; a second call finds it there. */
   serve(served: ServedModel): Promise<string>;
+  /** What its processes have printed, the newest part of each. */
+  logs(): string;
   stop(): Promise<void>;
 }
 
@@ -62,6 +64,7 @@ export async function startBenchCluster(
       }
       return done;
     },
+    logs: () => cluster.logs(),
     stop: () => cluster.stop(),
   };
 }

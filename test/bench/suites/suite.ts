@@ -2,7 +2,7 @@
 import type { Progress } from '../../../deploy/local/progress.mjs';
 import { removeDirectory, temporaryDirectory } from '../../harness/server-process.js';
 import { type BenchModel, layModels, type ModelName, type ModelSource } from '../bench-model.js';
-import type { Contestant, RunningContestant, Stage } from '../contestants/contestant.js';
+import type { Contestant, Owned, RunningContestant, Stage } from '../contestants/contestant.js';
 import { type BenchCluster, startBenchCluster } from '../contestants/troupe-cluster.js';
 import type { SuiteOutcome } from '../outcome.js';
 
@@ -41,9 +41,9 @@ export async function withStage<T>(
   work: (stage: OpenStage) => Promise<T>,
 ): Promise<T> {
   const folder = temporaryDirectory('bench');
-  const owned: { stop(): Promise<unknown> }[] = [];
+  const owned: Owned[] = [];
   let cluster: Promise<BenchCluster> | undefined;
-  const own = <S extends { stop(): Promise<unknown> }>(thing: S): S => {
+  const own = <S extends Owned>(thing: S): S => {
     owned.push(thing);
     return thing;
   };
@@ -65,6 +65,10 @@ export async function withStage<T>(
         own(await progress.step(`Starting ${contestant.name}`, () => contestant.start(stage))),
     };
     return await untilStopped(signal, () => work(stage));
+  } catch (error) {
+    // Why it failed is known to processes that are gone in a moment.
+    if (!signal.aborted) for (const thing of owned) process.stderr.write(thing.logs?.() ?? '');
+    throw error;
   } finally {
     for (const thing of owned.reverse()) await thing.stop();
     removeDirectory(folder);
