@@ -75,7 +75,9 @@ describe('the benchmark', () => {
 
   it('counts only what was answered inside the window, whose ends are answers', async () => {
     const expected = [Float32Array.of(1)];
-    // Four at a time: a window of whole batches, however its ends fall.
+    // Four at a time, one behind the other, by a clock that stands still among the four of a batch.
+    const { now } = performance;
+    let nowMs = 0;
     let waiting: (() => void)[] = [];
     const door = {
       ask: () =>
@@ -84,20 +86,24 @@ describe('the benchmark', () => {
           if (waiting.length < 4) return;
           const batch = waiting;
           waiting = [];
-          setTimeout(() => {
+          setImmediate(() => {
+            nowMs += 3;
             for (const answer of batch) answer();
-          }, 2);
+          });
         }),
       valuesOf,
     };
-    const { answers, checked, throughput, elapsedMs } = await runClosedLoop(door, expected, {
-      inFlight: 4,
-      rampMs: 10,
-      windowMs: 50,
-    });
-    expect(answers % 4).to.equal(0);
-    expect(checked).to.be.greaterThan(answers);
-    expect(throughput).to.be.closeTo((answers * 1_000) / elapsedMs, 1e-6);
+    performance.now = () => nowMs;
+    try {
+      const order = { inFlight: 4, rampMs: 10, windowMs: 50 };
+      const { answers, checked, elapsedMs, throughput } = await runClosedLoop(door, expected, order);
+      // From the first answer at 12 ms to the first at 63, without the one that opens: 17 batches, whole.
+      expect({ answers, elapsedMs }).to.deep.equal({ answers: 68, elapsedMs: 51 });
+      expect(checked).to.be.greaterThan(answers);
+      expect(throughput).to.be.closeTo(68_000 / 51, 1e-6);
+    } finally {
+      performance.now = now;
+    }
   });
 
   it('keeps every latency of a window, and of a very long one a fair part', () => {
