@@ -4,17 +4,18 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { createProgress } from '../../deploy/local/progress.mjs';
 import { repositoryRoot } from '../harness/repository-root.js';
+import { removeDirectory, temporaryDirectory } from '../harness/server-process.js';
 import type { BenchModel } from './bench-model.js';
 import { quantile, runClosedLoop } from './closed-loop.js';
 import { fillRegion } from './docs-page.js';
 import { LatencySample } from './latency-sample.js';
-import { runSuite, suiteNames, suites } from './main.js';
-import { compare, type Row, type Sample } from './outcome.js';
-import type { Report } from './report.js';
+import { type Arguments, runSuite, runSuites, suiteNames, suites } from './main.js';
+import { compare, lastTakes, type Row, type Sample } from './outcome.js';
+import type { Report, UnfinishedReport } from './report.js';
 import { runRounds } from './rounds.js';
 import { parseProcessorTime, readProcessorTime, stolenShare } from './stolen-time.js';
 import { quick } from './suites/quick.js';
-import { type SuiteContext, withStage } from './suites/suite.js';
+import { type Suite, type SuiteContext, withStage } from './suites/suite.js';
 import { drawChart } from './svg-chart.js';
 import { addRun, type TargetRun, targetTable } from './target-runs.js';
 
@@ -172,24 +173,82 @@ describe('the benchmark', () => {
       const turns = ['ours', 'theirs'].map((name) => ({ name, running: { measure } }));
       const model = { name: 'tiny' } as BenchModel;
       const plan = { rounds: 2, windowMs: 1, warmUpMs: 1, inFlight: 64, retakes };
-      const samples = await runRounds(model, turns, plan, undefined, readTime);
-      return samples.map(({ contestant, round, take, stolen }) => ({ contestant, round, take, stolen }));
+      return runRounds(model, turns, plan, undefined, readTime);
     };
-    const first = [
-      { contestant: 'ours', round: 1, take: 1, stolen: 0 },
-      { contestant: 'theirs', round: 1, take: 1, stolen: 0 },
-    ];
-    expect(await runWith(5)).to.deep.equal([
-      ...first,
-      { contestant: 'ours', round: 2, take: 4, stolen: 0 },
-      { contestant: 'theirs', round: 2, take: 4, stolen: 0.01 },
+    const seen = (samples: readonly Sample[]) =>
+      samples.map(({ contestant, round, take, stolen }) => `${contestant} ${round}.${take} ${stolen}`);
+    const all = await runWith(5);
+    expect(seen(lastTakes(all))).to.deep.equal([
+      'ours 1.1 0',
+      'theirs 1.1 0',
+      'ours 2.4 0',
+      'theirs 2.4 0.01',
     ]);
-    expect(await runWith(1)).to.deep.equal([
-      ...first,
-      { contestant: 'ours', round: 2, take: 2, stolen: 0.2 },
-      { contestant: 'theirs', round: 2, take: 2, stolen: 0.2 },
+    expect(seen(all.filter((one) => one.takenAgain))).to.deep.equal([
+      'ours 2.1 0.2',
+      'theirs 2.1 0',
+      'ours 2.2 0.2',
+      'theirs 2.2 0.2',
+      'ours 2.3 0',
+      'theirs 2.3 0.2',
     ]);
-    expect((await runWith(0)).map(({ take }) => take)).to.deep.equal([1, 1, 1, 1]);
+    const once = await runWith(1);
+    expect(seen(lastTakes(once))).to.deep.equal([
+      'ours 1.1 0',
+      'theirs 1.1 0',
+      'ours 2.2 0.2',
+      'theirs 2.2 0.2',
+    ]);
+    expect(once).to.have.length(6);
+    const never = await runWith(0);
+    expect(seen(never)).to.deep.equal(['ours 1.1 0', 'theirs 1.1 0', 'ours 2.1 0.2', 'theirs 2.1 0']);
+    expect(lastTakes(never)).to.have.length(4);
+  });
+
+  it('writes what it has measured where a suite fails or is stopped', async () => {
+    const folder = temporaryDirectory('bench-stopped');
+    const json = join(folder, 'measured.json');
+    const stop = new AbortController();
+    const suite = (name: string, end: () => unknown): Suite => ({
+      name,
+      text: '',
+      seconds: 0,
+      async run({ measured }) {
+        measured?.([sample(name, 1, 100)]);
+        await end();
+        throw new Error(`${name} has ended`);
+      },
+    });
+    const written = () => JSON.parse(readFileSync(json, 'utf8')) as UnfinishedReport[];
+    const said = ({ unfinished, samples }: UnfinishedReport) => [unfinished, samples[0]?.contestant];
+    const first = [['one has ended', 'one']];
+    const args: Arguments = {
+      suites: [
+        suite('one', () => undefined),
+        suite('two', () => {
+          expect(written().map(said)).to.deep.equal(first);
+          stop.abort();
+        }),
+        suite('three', () => expect.fail('it goes on')),
+      ],
+      pageOnly: false,
+      json,
+      writeDocs: false,
+      resume: false,
+      rounds: undefined,
+      windowMs: undefined,
+      models: undefined,
+    };
+    const error = console.error;
+    console.error = () => undefined;
+    try {
+      const ended = runSuites(args, { ...context, signal: stop.signal });
+      expect(await ended.catch((reason: unknown) => reason)).to.have.property('message', 'two has ended');
+      expect(written().map(said)).to.deep.equal([...first, ['two has ended', 'two']]);
+    } finally {
+      console.error = error;
+      removeDirectory(folder);
+    }
   });
 
   it('shows what the processes have printed where its work fails, before it ends them', async () => {
@@ -307,7 +366,12 @@ describe('the benchmark', () => {
 
   it('quick gives the rows of peers, limit and batching, from contestants that all answer as ONNX Runtime does', async function () {
     this.timeout(240_000);
-    const report = await runSuite(quick, { ...context, models: ['tiny', 'rank'] });
+    const measured: Sample[] = [];
+    const report = await runSuite(quick, {
+      ...context,
+      models: ['tiny', 'rank'],
+      measured: (more) => measured.push(...more),
+    });
     const key = ({ suite, model, contestant, against, inFlight, metric }: Row) =>
       [suite, model, contestant, against, inFlight, metric].join(' ');
     const keys = report.rows.map(key);
@@ -330,6 +394,7 @@ describe('the benchmark', () => {
       expect(row.unit, key(row)).to.equal(row.metric === 'throughput' ? '1/s' : 'ms');
     }
     const samples = report.samples as readonly Sample[];
+    expect(measured).to.deep.equal(samples);
     // Two rounds, in turn: tiny by three contestants, rank by six.
     expect(samples.map(({ contestant, round }) => `${contestant} ${round}`)).to.deep.equal(
       [

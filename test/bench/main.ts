@@ -10,8 +10,8 @@ import { repositoryRoot } from '../harness/repository-root.js';
 import { type ModelName, modelNames } from './bench-model.js';
 import { keepReport, pagePlace, readReport, writePage } from './docs-page.js';
 import { describeMachine } from './machine.js';
-import type { Table } from './outcome.js';
-import type { Report } from './report.js';
+import type { Sample, Table } from './outcome.js';
+import type { Report, UnfinishedReport } from './report.js';
 import { batching } from './suites/batching.js';
 import { broker } from './suites/broker.js';
 import { limit } from './suites/limit.js';
@@ -44,14 +44,14 @@ ${[...known.values()].map(({ name, text, seconds }) => `  ${name.padEnd(10)} ${t
   all        every suite but quick (about ${Math.ceil(suites.reduce((sum, { seconds }) => sum + seconds, 0) / 60)} min)
   page       measures nothing: writes docs/benchmarks.md anew from what is kept
 
-  --json FILE    rows, raw samples, versions, cores and commit; of several suites a list
+  --json FILE    rows, raw samples, versions, cores and commit; of several suites a list; of one that is stopped its samples
   --write-docs   keeps what was measured in docs/benchmarks, with charts, and puts it into docs/benchmarks.md
   --resume       leaves out suites that are kept there for this very commit
   --rounds N     rounds in place of the suite's own
   --seconds N    length of a window in place of the suite's own
   --models a,b   only these of ${modelNames.join(', ')}`;
 
-interface Arguments {
+export interface Arguments {
   readonly suites: readonly Suite[];
   /** `page`. */
   readonly pageOnly: boolean;
@@ -114,35 +114,60 @@ export async function main(context: {
     console.error(`troupe: ${args.fault}\n${usage}`);
     return 2;
   }
-  const { progress, signal } = context;
+  return runSuites(args, context);
+}
+
+/** Exit code: 1 where a suite has failed. Throws where it is stopped. */
+export async function runSuites(
+  args: Arguments,
+  { progress, signal }: Pick<SuiteContext, 'progress' | 'signal'>,
+): Promise<number> {
   const { rounds, windowMs, models } = args;
   const place = pagePlace(repositoryRoot);
   const { commit, dirty } = describeMachine();
-  const reports: Report[] = [];
+  const reports: (Report | UnfinishedReport)[] = [];
   const failed: string[] = [];
+  const write = () => {
+    if (args.json === undefined || reports.length === 0) return;
+    const content = args.suites.length === 1 ? reports[0] : reports;
+    writeFileSync(resolve(args.json), `${JSON.stringify(content)}\n`);
+  };
   for (const suite of args.suites) {
     const kept = args.resume ? readReport(place, suite.name) : undefined;
     if (kept !== undefined && !dirty && !kept.machine.dirty && kept.machine.commit === commit) {
       progress.line(`${suite.name} is kept for this commit`);
       continue;
     }
+    const samples: Sample[] = [];
+    const measured = (more: readonly Sample[]) => samples.push(...more);
+    const startedAt = new Date().toISOString();
     try {
-      const report = await runSuite(suite, { progress, signal, short: false, rounds, windowMs, models });
+      const report = await runSuite(suite, {
+        progress,
+        signal,
+        short: false,
+        rounds,
+        windowMs,
+        models,
+        measured,
+      });
       reports.push(report);
       console.log(`\n${formatReport(report)}\n`);
       // At once: what the next suite does to the machine takes nothing of it away.
       if (args.writeDocs && suiteNames.includes(suite.name)) keepReport(place, report, suiteNames);
     } catch (error) {
+      const unfinished = error instanceof Error ? error.message : String(error);
+      // It may be the page that failed.
+      if (reports.at(-1)?.suite !== suite.name)
+        reports.push({ suite: suite.name, unfinished, samples, machine: describeMachine(), startedAt });
       if (signal.aborted) throw error;
       console.error(error);
       failed.push(suite.name);
+    } finally {
+      write();
     }
   }
   if (args.pageOnly) writePage(place, suiteNames);
-  if (args.json !== undefined && reports.length > 0) {
-    const content = args.suites.length === 1 ? reports[0] : reports;
-    writeFileSync(resolve(args.json), `${JSON.stringify(content)}\n`);
-  }
   if (failed.length === 0) return 0;
   console.error(`troupe: failed: ${failed.join(', ')}`);
   return 1;

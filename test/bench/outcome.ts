@@ -9,6 +9,8 @@ export interface Sample extends LoadResult {
   readonly round: number;
   /** From 1; higher where the takes before were disturbed. */
   readonly take?: number;
+  /** Disturbed, and taken again: kept, and no part of any figure. */
+  readonly takenAgain?: boolean;
   /** Share of the machine's processor time, from 0 to 1, that its hypervisor gave to others during the window. */
   readonly stolen?: number;
 }
@@ -18,6 +20,19 @@ const mostStolen = 0.01;
 
 export function isDisturbed({ stolen = 0 }: Sample): boolean {
   return stolen > mostStolen;
+}
+
+export function lastTakes<S extends Sample>(samples: readonly S[]): S[] {
+  return samples.filter(({ takenAgain }) => takenAgain !== true);
+}
+
+/** Rounds in one of whose windows others had more than a hundredth of the machine. */
+export interface DisturbedRounds {
+  readonly rounds: number;
+  /** How many of them the figures are without. */
+  readonly leftOut: number;
+  /** Takes, beyond those rounds, in whose place others were taken. */
+  readonly takenAgain?: number;
 }
 
 export type Metric = 'throughput' | 'p50' | 'p99';
@@ -31,8 +46,7 @@ export interface Row {
   readonly against: string;
   readonly inFlight: number;
   readonly metric: Metric;
-  /** Rounds in one of whose two windows others had more than a hundredth of the machine, and how many are left out below. */
-  readonly disturbed?: { readonly rounds: number; readonly leftOut: number };
+  readonly disturbed?: DisturbedRounds;
   /** Median over the rounds of the ratio within a round; of a switch, over the starts. */
   readonly ratio: number;
   /** Lowest and highest of these. */
@@ -116,7 +130,7 @@ export function compare(samples: readonly Sample[], comparison: Comparison): Row
 /** The row of a comparison, whose ratio is the median of those given. */
 export function rowOf(
   comparison: Comparison,
-  disturbed: NonNullable<Row['disturbed']>,
+  disturbed: DisturbedRounds,
   ratios: readonly number[],
   value: number,
   againstValue: number,
@@ -130,7 +144,7 @@ export function rowOf(
     against,
     inFlight,
     metric,
-    ...(disturbed.rounds === 0 ? {} : { disturbed }),
+    ...(disturbed.rounds === 0 && (disturbed.takenAgain ?? 0) === 0 ? {} : { disturbed }),
     ratio,
     spread: [Math.min(...ratios), Math.max(...ratios)],
     value,
@@ -143,7 +157,7 @@ export function rowOf(
 /** The rounds in which the machine was ours; all of them where they are less than half of them: nothing better is there then. */
 export function quietRounds(rounds: readonly (readonly [Sample, Sample])[]): {
   readonly rounds: readonly (readonly [Sample, Sample])[];
-  readonly disturbed: { readonly rounds: number; readonly leftOut: number };
+  readonly disturbed: DisturbedRounds;
 } {
   const quiet = rounds.filter((windows) => !windows.some(isDisturbed));
   const disturbed = rounds.length - quiet.length;
@@ -208,10 +222,15 @@ function signed(value: number): string {
   return value < 0 ? figure(value) : `+${figure(value)}`;
 }
 
-function disturbedText({ rounds, leftOut }: NonNullable<Row['disturbed']>): string {
+function disturbedText({ rounds, leftOut, takenAgain = 0 }: DisturbedRounds): string {
   const counted = `${rounds} disturbed ${rounds === 1 ? 'round' : 'rounds'}`;
-  if (leftOut === 0) return `${counted} left in`;
-  return leftOut === rounds ? `without ${counted}` : `${counted}, ${leftOut} of them left out`;
+  const parts: string[] = [];
+  if (rounds > 0 && leftOut === 0) parts.push(`${counted} left in`);
+  else if (rounds > 0 && leftOut === rounds) parts.push(`without ${counted}`);
+  else if (rounds > 0) parts.push(`${counted}, ${leftOut} of them left out`);
+  if (takenAgain > 0)
+    parts.push(`${takenAgain} disturbed ${takenAgain === 1 ? 'take' : 'takes'} taken again`);
+  return parts.join(', ');
 }
 
 /** The comparisons, with what they are held to. */

@@ -26,6 +26,7 @@ export interface RoundPlan {
 /** Load before each window: connections are open and queues full when it begins. */
 const rampMs = 200;
 
+/** The samples of all takes of all rounds; `lastTakes` has those that count. */
 export async function runRounds(
   model: BenchModel,
   turns: readonly Turn[],
@@ -51,10 +52,9 @@ export async function runRounds(
         const stolen = stolenShare(before, readTime());
         taken.push({ model: model.name, contestant: turn.name, inFlight, round, take, stolen, ...result });
       }
-      if (left === 0 || !taken.some(isDisturbed)) {
-        samples.push(...taken);
-        break;
-      }
+      const takenAgain = left > 0 && taken.some(isDisturbed);
+      samples.push(...(takenAgain ? taken.map((sample) => ({ ...sample, takenAgain })) : taken));
+      if (!takenAgain) break;
       left -= 1;
     }
   }

@@ -55,15 +55,28 @@ describe('a switch that is thrown in running clusters', () => {
       comparison,
     );
     expect(row?.ratio).to.be.closeTo(0.98, 1e-9);
-    expect(row?.disturbed).to.deep.equal({ rounds: 6, leftOut: 6 });
+    expect(row?.disturbed).to.deep.equal({ rounds: 6, leftOut: 6, takenAgain: 0 });
   });
 
   it('says how many disturbed rounds were left out, where others had to stay in', () => {
     const samples = windows([1, 1], 0.98, (round) => (round > 3 ? 0.2 : 0));
     const mostlyDisturbed = samples.map((one) => (one.start === 1 ? { ...one, stolen: 0.2 } : one));
     const row = compareSwitched(mostlyDisturbed, comparison) as Row;
-    expect(row.disturbed).to.deep.equal({ rounds: 21, leftOut: 6 });
+    expect(row.disturbed).to.deep.equal({ rounds: 21, leftOut: 6, takenAgain: 0 });
     expect(ratioTable('', [row]).rows[0]?.at(-1)).to.contain('21 disturbed rounds, 6 of them left out');
+  });
+
+  it('counts takes that were taken again, and nothing else of them', () => {
+    const samples = windows([1], 0.98);
+    const takenAgain = windows([1], 0.5, () => 0.2)
+      .filter(({ round }) => round === 2)
+      .map((one) => ({ ...one, takenAgain: true }));
+    const row = compareSwitched([...takenAgain, ...samples], comparison) as Row;
+    expect(row).to.deep.equal({
+      ...compareSwitched(samples, comparison),
+      disturbed: { rounds: 0, leftOut: 0, takenAgain: 3 },
+    });
+    expect(ratioTable('', [row]).rows[0]?.at(-1)).to.equal('reached, 3 disturbed takes taken again');
   });
 
   it('has no row where its model was not measured', () => {

@@ -5,7 +5,7 @@
  * both: by how much the first falls behind in the middle, compared to before and to after, is the switch alone. What the
  * machine does meanwhile falls on both. Pure.
  */
-import { type Comparison, median, quietRounds, type Row, rowOf, type Sample } from './outcome.js';
+import { type Comparison, lastTakes, median, quietRounds, type Row, rowOf, type Sample } from './outcome.js';
 
 /** In this order. */
 export const phases = ['off', 'first', 'both'] as const;
@@ -25,10 +25,12 @@ export function isOn(phase: Phase, cluster: 'first' | 'second'): boolean {
 /** The row of a switch, one ratio for each start; `undefined` where it was not measured. */
 export function compareSwitched(samples: readonly SwitchedSample[], comparison: Comparison): Row | undefined {
   const { metric, model, inFlight } = comparison;
-  const own = samples.filter((one) => one.model === model && one.inFlight === inFlight);
+  const takes = samples.filter((one) => one.model === model && one.inFlight === inFlight);
+  const own = lastTakes(takes);
   const starts = [...new Set(own.map(({ start }) => start))];
   if (starts.length === 0) return undefined;
-  const disturbed = { rounds: 0, leftOut: 0 };
+  // A take is of both clusters.
+  const disturbed = { rounds: 0, leftOut: 0, takenAgain: (takes.length - own.length) / 2 };
   const between = (start: number, phase: Phase): number => {
     const of = (cluster: string) =>
       own

@@ -1,7 +1,8 @@
 /**
  * Loaded into a process by `--import`, as a team loads its tracing: OpenTelemetry's SDK with its own settings from
  * `OTEL_…`, and an exporter that appends each span as a line of JSON to `$TRACE_FOLDER/<pid>.jsonl`. With
- * `TRACE_PROPAGATOR=none` it brings no propagator. With `TRACE_FROM` nothing is traced until the file of that name is there.
+ * `TRACE_PROPAGATOR=none` it brings no propagator, with `TRACE_CONTEXT_MANAGER=none` no context manager. With `TRACE_FROM`
+ * nothing is traced until the file of that name is there.
  */
 import { appendFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,7 +43,10 @@ const exporter = {
 
 function register() {
   const provider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(exporter)] });
-  provider.register(process.env.TRACE_PROPAGATOR === 'none' ? { propagator: null } : {});
+  provider.register({
+    ...(process.env.TRACE_PROPAGATOR === 'none' ? { propagator: null } : {}),
+    ...(process.env.TRACE_CONTEXT_MANAGER === 'none' ? { contextManager: null } : {}),
+  });
   process.once('beforeExit', () => void provider.forceFlush());
 }
 

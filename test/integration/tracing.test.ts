@@ -87,16 +87,21 @@ describe('traces', () => {
     });
   });
 
-  it("the two belong together whatever the service's propagator is", async () => {
-    const before = new Set(spans().map(({ spanId }) => spanId));
-    expect(ask('[[5.1,3.5,1.4,0.2]]', { TRACE_PROPAGATOR: 'none' }).status).to.equal(0);
-    const made = await waitUntil('there are two more spans', () => {
-      const more = spans().filter(({ spanId }) => !before.has(spanId));
-      return more.length === 2 ? more : undefined;
+  for (const [part, variable] of [
+    ['propagator', 'TRACE_PROPAGATOR'],
+    ['context manager', 'TRACE_CONTEXT_MANAGER'],
+  ] as const) {
+    it(`the two belong together where the service has no ${part}`, async () => {
+      const before = new Set(spans().map(({ spanId }) => spanId));
+      expect(ask('[[5.1,3.5,1.4,0.2]]', { [variable]: 'none' }).status).to.equal(0);
+      const made = await waitUntil('there are two more spans', () => {
+        const more = spans().filter(({ spanId }) => !before.has(spanId));
+        return more.length === 2 ? more : undefined;
+      });
+      const infer = made.find(({ name }) => name === 'infer iris');
+      expect(made.find(({ name }) => name === 'run iris')?.parentSpanId).to.equal(infer?.spanId);
     });
-    const infer = made.find(({ name }) => name === 'infer iris');
-    expect(made.find(({ name }) => name === 'run iris')?.parentSpanId).to.equal(infer?.spanId);
-  });
+  }
 
   it('a plain NATS request brings its own traceparent, and one that is none is dropped', async () => {
     const bare = await cluster.connectBare();

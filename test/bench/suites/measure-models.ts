@@ -38,6 +38,7 @@ export async function measureModels(context: SuiteContext, plan: MeasurePlan): P
           runRounds(model, turns, { rounds, windowMs, warmUpMs, inFlight }, update),
         );
         samples.push(...more);
+        context.measured?.(more);
       }
     }
     return samples;

@@ -4,7 +4,7 @@ import { removeDirectory, temporaryDirectory } from '../../harness/server-proces
 import { type BenchModel, layModels, type ModelName, type ModelSource } from '../bench-model.js';
 import type { Contestant, Owned, RunningContestant, Stage } from '../contestants/contestant.js';
 import { type BenchCluster, startBenchCluster } from '../contestants/troupe-cluster.js';
-import type { SuiteOutcome } from '../outcome.js';
+import type { Sample, SuiteOutcome } from '../outcome.js';
 
 export interface SuiteContext {
   readonly progress: Progress;
@@ -15,6 +15,8 @@ export interface SuiteContext {
   readonly rounds?: number | undefined;
   readonly windowMs?: number | undefined;
   readonly models?: readonly ModelName[] | undefined;
+  /** Told of samples as soon as they are there: a suite that is ended has not measured for nothing. */
+  readonly measured?: ((samples: readonly Sample[]) => void) | undefined;
 }
 
 export interface Suite {

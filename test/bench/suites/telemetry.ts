@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { type BenchModel, type ModelName, modelSources } from '../bench-model.js';
 import { troupeSdk } from '../contestants/troupe-sdk.js';
 import { sampledInPart, tracedFrom, tracedWhole } from '../contestants/troupe-traced.js';
-import { type Comparison, compareAll, medianTable, ratioTable, throughputChart } from '../outcome.js';
+import {
+  type Comparison,
+  compareAll,
+  lastTakes,
+  medianTable,
+  ratioTable,
+  throughputChart,
+} from '../outcome.js';
 import { runRounds, type Turn } from '../rounds.js';
 import { compareSwitched, isOn, phases, type SwitchedSample } from '../switched.js';
 import { type MeasurePlan, measureModels } from './measure-models.js';
@@ -76,11 +83,13 @@ async function measureStart(context: SuiteContext, plan: Plan, start: number): P
           ),
       );
       for (const name of clusters) assertTraced(folderOf(name), isOn(phase, name), context.short);
-      for (const sample of measured) {
+      const more = measured.map((sample): SwitchedSample => {
         const cluster = sample.contestant as 'first' | 'second';
         const contestant = isOn(phase, cluster) ? inPart : troupeSdk.name;
-        samples.push({ ...sample, contestant, start, phase, cluster });
-      }
+        return { ...sample, contestant, start, phase, cluster };
+      });
+      samples.push(...more);
+      context.measured?.(more);
     }
     return samples;
   });
@@ -134,7 +143,7 @@ export const telemetry: Suite = {
       rows: [...inPartRows, ...restRows],
       samples: [...switched, ...rest],
       tables: [
-        medianTable('One in a hundred, switched on in running processes', switched),
+        medianTable('One in a hundred, switched on in running processes', lastTakes(switched)),
         ratioTable('What switching it on changes, median of the starts', inPartRows),
         medianTable('Each way, one start', rest),
         ratioTable('Traces on beside off', restRows),
