@@ -1,5 +1,5 @@
 /** The benchmark in its shortened form: whether it measures the right thing and says so in the right form, never how fast. */
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { createProgress } from '../../deploy/local/progress.mjs';
@@ -7,7 +7,7 @@ import { repositoryRoot } from '../harness/repository-root.js';
 import { removeDirectory, temporaryDirectory } from '../harness/server-process.js';
 import type { BenchModel } from './bench-model.js';
 import { quantile, runClosedLoop } from './closed-loop.js';
-import { fillRegion } from './docs-page.js';
+import { fillRegion, pagePlace, writePage } from './docs-page.js';
 import { LatencySample } from './latency-sample.js';
 import { type Arguments, runSuite, runSuites, suiteNames, suites } from './main.js';
 import { compare, lastTakes, type Row, type Sample } from './outcome.js';
@@ -317,6 +317,19 @@ describe('the benchmark', () => {
     const kept = readFileSync(join(repositoryRoot, 'docs/benchmarks.md'), 'utf8');
     for (const name of ['models', 'contestants', 'targets', ...suiteNames])
       expect(fillRegion(kept, name, 'new')).to.include('new');
+  });
+
+  it('shows on the page what is kept, and nothing that was mended there by hand', () => {
+    const { page, folder } = pagePlace(repositoryRoot);
+    const copies = temporaryDirectory('bench-page');
+    try {
+      const copy = join(copies, 'benchmarks.md');
+      copyFileSync(page, copy);
+      writePage({ page: copy, folder }, suiteNames);
+      expect(readFileSync(copy, 'utf8')).to.equal(readFileSync(page, 'utf8'));
+    } finally {
+      removeDirectory(copies);
+    }
   });
 
   it('keeps the last three runs of each suite, and says in how many of them a target was reached', () => {
