@@ -2,8 +2,10 @@
  * Loaded into a process by `--import`, as a team loads its tracing: OpenTelemetry's SDK with its own settings from
  * `OTEL_…`, and an exporter that appends each span as a line of JSON to `$TRACE_FOLDER/<pid>.jsonl`. With
  * `TRACE_PROPAGATOR=none` it brings no propagator, with `TRACE_CONTEXT_MANAGER=none` no context manager. With `TRACE_FROM`
- * nothing is traced until the file of that name is there.
+ * nothing is traced until the file of that name is there; with `TRACE_SERVICE_STORAGE=used` the process has used an
+ * `AsyncLocalStorage` before, as a service does for its own ends.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { appendFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
@@ -49,6 +51,8 @@ function register() {
   });
   process.once('beforeExit', () => void provider.forceFlush());
 }
+
+if (process.env.TRACE_SERVICE_STORAGE === 'used') new AsyncLocalStorage().run({}, () => undefined);
 
 if (folder !== undefined && isMainThread) {
   const from = process.env.TRACE_FROM;

@@ -12,6 +12,13 @@ import { startBenchCluster } from './troupe-cluster.js';
 
 const tracing = pathToFileURL(join(repositoryRoot, 'test/harness/tracing.mjs')).href;
 
+/**
+ * As docs/tracing.md has it: before Node 24 a context manager has Node tell its hooks of every promise, and nothing in these
+ * processes asks for an active span. `TRACE_CONTEXT_MANAGER=default` measures with one.
+ */
+const contextManager =
+  process.env.TRACE_CONTEXT_MANAGER ?? (Number.parseInt(process.versions.node, 10) < 24 ? 'none' : 'default');
+
 /** `given` is a folder for spans that outlasts the contestant. */
 function traced(
   name: string,
@@ -29,6 +36,7 @@ function traced(
       const env = {
         NODE_OPTIONS: `--import=${tracing}`,
         TRACE_FOLDER: folder,
+        TRACE_CONTEXT_MANAGER: contextManager,
         ...settings,
       };
       const cluster = stage.own(await startBenchCluster(stage.intraOpThreads, undefined, env));

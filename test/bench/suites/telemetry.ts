@@ -105,7 +105,8 @@ function assertTraced(folder: string, on: boolean, short: boolean): void {
 
 async function measureSwitched(context: SuiteContext): Promise<SwitchedSample[]> {
   const samples: SwitchedSample[] = [];
-  for (const plan of plans) {
+  // A second model shows the short form nothing that the first does not.
+  for (const plan of context.short ? plans.slice(0, 1) : plans) {
     if (context.models?.includes(plan.model) === false) continue;
     for (let start = 1; start <= (context.short ? 1 : plan.starts); start += 1) {
       samples.push(...(await measureStart(context, plan, start)));
