@@ -34,6 +34,8 @@ export interface BareNatsClient {
   ): void;
   /** Hears a subject; returns how to stop. */
   subscribe(subject: string, listener: (message: BareMessage) => void): () => void;
+  /** Writes a line of the protocol as it is, and resolves with the server's `-ERR` to it. */
+  refusalOf(line: string): Promise<string>;
   /** Resolves when the server has handled all that was sent before. */
   flush(): Promise<void>;
   close(): void;
@@ -213,6 +215,24 @@ export async function connectBare(url: string): Promise<BareNatsClient> {
           resolve(message);
         });
         client.publish(subject, payload, { reply: inbox, ...(headers === undefined ? {} : { headers }) });
+      });
+    },
+    refusalOf(line) {
+      return new Promise((resolve, reject) => {
+        const end = () => {
+          clearTimeout(timer);
+          failures.delete(refused);
+        };
+        const refused = ({ message }: Error) => {
+          end();
+          resolve(message);
+        };
+        const timer = setTimeout(() => {
+          end();
+          reject(new Error(`the server has not refused '${line}' within ${connectLimitMs} ms`));
+        }, connectLimitMs);
+        failures.add(refused);
+        socket.write(`${line}\r\n`);
       });
     },
     flush() {

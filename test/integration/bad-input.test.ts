@@ -113,10 +113,9 @@ describe('bad input', function () {
     expectThrown(thrown, 'request.too_large', new RegExp(`\\d{7}.*${maxPayload}`));
     const other = await connectBare(cluster.natsUrl);
     try {
-      const outcome = await amongGood(() =>
-        other.request('troupe.infer.rows', Buffer.alloc(maxPayload + 1)).catch((error: unknown) => error),
-      );
-      expect(String(outcome)).to.match(/Maximum Payload/i);
+      // Without the payload: a server that closes while it comes resets the connection, and its word may be lost.
+      const refusal = await amongGood(() => other.refusalOf(`PUB troupe.infer.rows ${maxPayload + 1}`));
+      expect(refusal).to.match(/Maximum Payload/i);
     } finally {
       other.close();
     }
