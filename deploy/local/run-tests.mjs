@@ -2,26 +2,27 @@
  * Owns one `npm test`: the same set-up as `npm start`, then mocha over the suite, then the line that counts. Called by
  * test.mjs. Arguments are passed on to mocha; files among them replace the suite.
  */
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { terminalQuestion } from './ask.mjs';
 import { interruptedExitCode, reportEarlyEnd } from './exit-code.mjs';
 import { Interrupted } from './fault.mjs';
 import { startGuard } from './guard-client.mjs';
-import { identify, runIdVariable, sendSignal, sweepRun, waitUntilGone } from './processes.mjs';
+import { printInTurn } from './in-turn.mjs';
+import { mochaArguments, runMocha, testFault } from './mocha-process.mjs';
+import { runIdVariable, sweepRun } from './processes.mjs';
 import { createProgress } from './progress.mjs';
 import { repositoryRoot } from './root.mjs';
 import { ensureSetUp } from './setup.mjs';
 import { watchStopSignals } from './stop-signals.mjs';
 
-/** Between the last test and mocha's own end: what is still open then is a leak of the suite's. */
-const lingerMs = 15_000;
-/** For the test that runs when a signal comes. */
-const graceMs = 5_000;
+/** Not in mocha's settings file: mocha adds those files to the ones named on the command line. */
+const packages = 'packages/*/test/**/*.test.ts';
+const acrossPackages = 'test/**/*.test.ts';
+/** Folders of test/ whose tests run behind those of the packages, so that both processes take about as long. */
+const behindPackages = ['launch', 'lint', 'models', 'packaging'];
 
 /**
  * `--yes` is ours: install missing servers without a question. All other arguments are mocha's.
@@ -46,8 +47,6 @@ export async function runTests({ root = repositoryRoot, argv, env, stdout, stder
       signal: signals.stop,
       needs: ['nats-server', 'redis-server'],
     });
-    const outcomesPath = join(folder, 'outcomes');
-    writeFileSync(outcomesPath, '');
     const serverFolders = Object.values(servers).map(({ path }) => dirname(path));
     const mochaEnv = {
       ...env,
@@ -55,19 +54,34 @@ export async function runTests({ root = repositoryRoot, argv, env, stdout, stder
       PATH: [...new Set([...(env.PATH ?? '').split(':'), ...serverFolders])].join(':'),
       ...(stdout.isTTY === true ? { FORCE_COLOR: '1' } : {}),
     };
-    const args = mochaArguments(
-      JSON.parse(readFileSync(join(root, '.mocharc.json'), 'utf8')),
+    const settings = JSON.parse(readFileSync(join(root, '.mocharc.json'), 'utf8'));
+    const parts = suiteParts(
       argv.filter((argument) => argument !== '--yes'),
-      outcomesPath,
+      availableParallelism(),
     );
-    const end = await runMocha({ root, args, env: mochaEnv, outcomesPath, guard, signals });
+    if (signals.stop.aborted) throw new Interrupted(String(signals.stop.reason));
+    const turns = printInTurn(parts.length);
+    const ends = await Promise.all(
+      parts.map(async (partArgv, part) => {
+        const outcomesPath = join(folder, `outcomes-${part}`);
+        try {
+          return await runMocha({
+            root,
+            args: mochaArguments(settings, partArgv, outcomesPath),
+            env: mochaEnv,
+            outcomesPath,
+            print: (stream, chunk) => turns.print(part, stream === 'stdout' ? stdout : stderr, chunk),
+            guard,
+            stop: signals.stop,
+          });
+        } finally {
+          turns.end(part);
+        }
+      }),
+    );
     await sweepRun(runId);
-    const counts = countOutcomes(readFileSync(outcomesPath, 'utf8'));
-    const fault = testFault(counts, end);
-    if (fault !== undefined) {
-      stdout.write(`\n${fault}\n`);
-      if (counts.failed === 0) counts.failed = 1;
-    }
+    const { faults, ...counts } = sumUp(ends);
+    for (const fault of faults) stdout.write(`\n${fault}\n`);
     stdout.write(`${formatCounts(counts)}\n`);
     if (signals.stop.aborted) return interruptedExitCode(String(signals.stop.reason));
     return counts.failed === 0 ? 0 : 1;
@@ -80,106 +94,42 @@ export async function runTests({ root = repositoryRoot, argv, env, stdout, stder
   }
 }
 
-/** The whole suite. Not in mocha's settings file: mocha adds those files to the ones named on the command line. */
-const suite = ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'];
-
 /**
- * Mocha's arguments from its settings file, and the whole suite unless files are named.
- * @param {{ 'node-option'?: string[], timeout?: number }} settings
- * @param {readonly string[]} argv
- * @param {string} outcomesPath
+ * What each mocha process runs. The whole suite is two that run side by side: half of its time it waits. With arguments
+ * for mocha it is one, so that `--bail`, `--grep` and the rest mean what they say.
+ * @param {readonly string[]} argv mocha's
+ * @param {number} processors
+ * @returns {string[][]} mocha's arguments for each process
  */
-export function mochaArguments(settings, argv, outcomesPath) {
-  const named = argv.some((argument) => /\.[cm]?[jt]s$|[*/]$/.test(argument) && !argument.startsWith('-'));
+export function suiteParts(argv, processors) {
+  if (argv.some((argument) => /\.[cm]?[jt]s$|[*/]$/.test(argument) && !argument.startsWith('-')))
+    return [[...argv]];
+  if (argv.length > 0 || processors < 2) return [[...argv, packages, acrossPackages]];
   return [
-    ...(settings['node-option'] ?? []).map((option) => `--${option}`),
-    'node_modules/mocha/bin/mocha.js',
-    '--no-config',
-    `--timeout=${settings.timeout ?? 2_000}`,
-    '--reporter=deploy/local/mocha-reporter.cjs',
-    `--reporter-option=outcomes=${outcomesPath}`,
-    ...argv,
-    ...(named ? [] : suite),
+    [packages, ...behindPackages.map((folder) => `test/${folder}/**/*.test.ts`)],
+    [acrossPackages, ...behindPackages.map((folder) => `--ignore=test/${folder}/**/*.test.ts`)],
   ];
 }
 
 /**
- * @typedef {{ code: number | null, lingered: boolean }} MochaEnd
- * @typedef {{ passed: number, failed: number, skipped: number, ended: boolean }} Counts
+ * All parts together; a part that is at fault has failed at least once.
+ * @param {readonly import('./mocha-process.mjs').MochaEnd[]} ends
  */
-
-/**
- * @param {{ root: string, args: string[], env: NodeJS.ProcessEnv, outcomesPath: string,
- *   guard: import('./guard-client.mjs').Guard, signals: import('./stop-signals.mjs').StopSignals }} context
- * @returns {Promise<MochaEnd>}
- */
-async function runMocha({ root, args, env, outcomesPath, guard, signals }) {
-  if (signals.stop.aborted) throw new Interrupted(String(signals.stop.reason));
-  const child = spawn(process.execPath, args, {
-    cwd: root,
-    env,
-    detached: true, // the terminal's Ctrl-C comes through us, once
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  const { pid } = child;
-  /** @type {Promise<number | null>} */
-  const ended = new Promise((resolve) => {
-    child.once('error', () => resolve(127));
-    child.once('exit', (code) => resolve(code));
-  });
-  if (pid === undefined) return { code: await ended, lingered: false };
-  const identity = identify(pid);
-  guard.charge({ name: 'mocha', stage: 0, graceMs: 1_000, ...identity });
-
-  let lingered = false;
-  const kill = () => sendSignal(-pid, 'SIGKILL');
-  const onStop = () => {
-    // Mocha stops behind the running test, and its clean-up runs; what takes longer is cut short.
-    sendSignal(pid, 'SIGINT');
-    void waitUntilGone(identity, graceMs).then((gone) => gone || kill());
-  };
-  signals.stop.addEventListener('abort', onStop, { once: true });
-  const watch = setInterval(() => {
-    if (!countOutcomes(readFileSync(outcomesPath, 'utf8')).ended) return;
-    clearInterval(watch);
-    void delay(lingerMs, undefined, { ref: false }).then(() => {
-      lingered = kill();
-    });
-  }, 500);
-  try {
-    return { code: await ended, lingered };
-  } finally {
-    clearInterval(watch);
-    kill(); // what a test has left in mocha's own group
-    guard.release(pid);
+export function sumUp(ends) {
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  /** @type {string[]} */
+  const faults = [];
+  for (const end of ends) {
+    const fault = testFault(end);
+    if (fault !== undefined) faults.push(fault);
+    sum.passed += end.counts.passed;
+    sum.failed += Math.max(end.counts.failed, fault === undefined ? 0 : 1);
+    sum.skipped += end.counts.skipped;
   }
+  return { ...sum, faults };
 }
 
-/**
- * @param {string} letters
- * @returns {Counts}
- */
-export function countOutcomes(letters) {
-  const count = (/** @type {string} */ letter) => letters.split(letter).length - 1;
-  return { passed: count('p'), failed: count('f'), skipped: count('s'), ended: letters.includes('e') };
-}
-
-/**
- * What is wrong beside failed tests, or undefined.
- * @param {Counts} counts
- * @param {MochaEnd} end
- */
-export function testFault(counts, { code, lingered }) {
-  if (!counts.ended)
-    return `troupe: the test process ended before its tests did (exit code ${code ?? 'by signal'})`;
-  if (lingered) return 'troupe: the tests have ended, but something they opened kept their process alive';
-  if (counts.passed + counts.failed === 0) return 'troupe: no test has run';
-  if (code !== 0 && counts.failed === 0)
-    return `troupe: mocha ended with code ${code} though no test has failed`;
-  return undefined;
-}
-
-/** @param {Counts} counts */
+/** @param {{ passed: number, failed: number, skipped: number }} counts */
 export function formatCounts({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
