@@ -13,6 +13,13 @@ import { type PackageName, type PackedPackage, packageNames, packPackage, runIn 
 const require = createRequire(import.meta.url);
 const attw = join(dirname(require.resolve('@arethetypeswrong/cli/package.json')), 'dist/index.js');
 
+function manifestOf(name: PackageName): { version: string; bin?: Record<string, string> } {
+  return JSON.parse(readFileSync(join(repositoryRoot, 'packages', name, 'package.json'), 'utf8')) as {
+    version: string;
+    bin?: Record<string, string>;
+  };
+}
+
 describe('the packages as published', function () {
   this.timeout(120_000);
   const packed = new Map<PackageName, PackedPackage>();
@@ -34,17 +41,21 @@ describe('the packages as published', function () {
     it(`@troupe/${name} has a README, the licence, its commands and built code, and no sources or tests`, () => {
       const { files } = of(name);
       expect(files).to.include.members(['README.md', 'LICENSE', 'package.json', 'dist/index.js']);
-      const manifest = JSON.parse(
-        readFileSync(join(repositoryRoot, 'packages', name, 'package.json'), 'utf8'),
-      ) as {
-        bin?: Record<string, string>;
-      };
-      expect(files).to.include.members(Object.values(manifest.bin ?? {}));
+      expect(files).to.include.members(Object.values(manifestOf(name).bin ?? {}));
       expect(files.filter((path) => /^(src|test)\/|tsbuildinfo$|\.test\./.test(path))).to.deep.equal([]);
       expect(readFileSync(join(repositoryRoot, 'packages', name, 'LICENSE'), 'utf8')).to.equal(
         readFileSync(join(repositoryRoot, 'LICENSE'), 'utf8'),
       );
     });
+
+    for (const [command, path] of Object.entries(manifestOf(name).bin ?? {}))
+      it(`${command} says the version of @troupe/${name}`, async () => {
+        const said = await runIn(folder, process.execPath, [
+          join(repositoryRoot, 'packages', name, path),
+          '--version',
+        ]);
+        expect(said).to.equal(`${manifestOf(name).version}\n`);
+      });
 
     it(`publint finds nothing in @troupe/${name}`, async () => {
       const { messages } = await publint({

@@ -1,6 +1,12 @@
-/** The coordinator's command line. Pure; what the settings come to is for `resolveConfiguration`. */
+/** The coordinator's command line. What the settings come to is for `resolveConfiguration`. */
 import { hostname } from 'node:os';
-import { asTroupeError, CommandLineExit, parseHostName, settingCatalogue } from '@troupe/shared';
+import {
+  asTroupeError,
+  CommandLineExit,
+  parseHostName,
+  readPackageVersion,
+  settingCatalogue,
+} from '@troupe/shared';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
 /** What the coordinator is started with. */
@@ -28,10 +34,11 @@ function parseName(value: string): string {
   }
 }
 
-/** Reads the arguments behind the program's name. Throws `CommandLineExit` with 2 for wrong usage, 0 for help. */
+/** Reads the arguments behind the program's name. Throws `CommandLineExit` with 2 for wrong usage, 0 for help and version. */
 export function readCoordinatorArguments(args: readonly string[]): CoordinatorArguments {
   const command = new Command('troupe-coordinator')
     .description('A coordinator of Troupe: registry, placement, routing and doors')
+    .version(readPackageVersion(new URL('../package.json', import.meta.url)))
     .option('--name <name>', 'name in the cluster (default: machine and process id)', parseName)
     .option('--print-config', 'print the settings and where each came from, and end');
   const settings = settingCatalogue.flatMap(({ key, env, flag, hostOnly, text }) =>
@@ -40,7 +47,12 @@ export function readCoordinatorArguments(args: readonly string[]): CoordinatorAr
       : [{ key, option: new Option(flag, `${text} (environment: ${env})`) }],
   );
   for (const { option } of settings) command.addOption(option);
-  command.allowExcessArguments(false).exitOverride();
+  command
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(`troupe: ${text.replace(/^error: /, '')}`),
+    });
   try {
     command.parse([...args], { from: 'user' });
   } catch (thrown) {

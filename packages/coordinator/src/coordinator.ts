@@ -13,6 +13,7 @@ import {
   type Log,
   type NatsAccess,
   type RegistryStore,
+  readPackageVersion,
   TroupeError,
   waitForServer,
 } from '@troupe/shared';
@@ -45,7 +46,6 @@ import { createRoutingTable } from './data/routing-table.js';
 import { createAdminEndpoints } from './doors/admin-api.js';
 import { createDoctorEndpoint } from './doors/doctor/doctor-endpoint.js';
 import { createRegistrar } from './doors/registration.js';
-import { readPackageVersion } from './package-version.js';
 
 export interface CoordinatorOptions {
   /** Name in the cluster; no two coordinators may share one. */
@@ -314,7 +314,7 @@ class CoordinatorProcess implements Coordinator {
       loadLimitMs: settings.loadLimitMs,
       log,
     });
-    const troupeVersion = readPackageVersion();
+    const troupeVersion = readPackageVersion(new URL('../package.json', import.meta.url));
     const cluster = { link, registry, leases, table, settings, owner: name, troupeVersion };
     const admin = await serveAdmin(
       link,

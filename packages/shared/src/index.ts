@@ -87,6 +87,7 @@ export { parseTraceparent } from './observability/trace-context.js';
 export { TraceShare } from './observability/trace-share.js';
 export { collectGarbage } from './process/collect-garbage.js';
 export { machineClockMs } from './process/machine-clock.js';
+export { readPackageVersion } from './process/package-version.js';
 export { CommandLineExit, runCommand } from './process/run-command.js';
 export { compareTensors, type Tolerance } from './protocol/compare-tensors.js';
 export {

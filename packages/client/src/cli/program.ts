@@ -1,6 +1,5 @@
 /** The tree of commands: names, arguments and options. What they do stands in `commands/`. */
-import { readFileSync } from 'node:fs';
-import { describeSettings } from '@troupe/shared';
+import { describeSettings, readPackageVersion } from '@troupe/shared';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { clientSettings } from './cluster-settings.js';
 import {
@@ -56,7 +55,7 @@ import { completionScript, type Shell, shells } from './completion.js';
 export function createProgram(streams: CliStreams, json: boolean, printsConfig = false): Command {
   const program = new Command('troupe')
     .description('Serves ONNX models on a cluster of Node processes over NATS.')
-    .version(readVersion())
+    .version(readPackageVersion(new URL('../../package.json', import.meta.url)))
     // `infer --version 2` is the model's: options belong to the command that they follow.
     .enablePositionalOptions()
     .exitOverride()
@@ -375,9 +374,4 @@ function versionOrNone(text: string): number | null {
 
 function collect(value: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), value];
-}
-
-function readVersion(): string {
-  const path = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
 }

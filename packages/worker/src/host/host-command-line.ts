@@ -1,4 +1,4 @@
-/** The host's command line, and what the settings of a host come to. Pure. */
+/** The host's command line, and what the settings of a host come to. */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -9,6 +9,7 @@ import {
   parseDevice,
   parseHostName,
   quoteName,
+  readPackageVersion,
   settingCatalogue,
   TroupeError,
 } from '@troupe/shared';
@@ -79,10 +80,11 @@ function checked(parse: (value: string) => unknown): (value: string) => string {
   };
 }
 
-/** Reads the arguments behind the program's name. Throws `CommandLineExit` with 2 for wrong usage, 0 for help. */
+/** Reads the arguments behind the program's name. Throws `CommandLineExit` with 2 for wrong usage, 0 for help and version. */
 export function readHostArguments(args: readonly string[]): HostArguments {
   const command = new Command('troupe-worker')
     .description('A host of Troupe: serves ONNX models on the devices of this machine')
+    .version(readPackageVersion(new URL('../../package.json', import.meta.url)))
     .option('--print-config', 'print the settings and where each came from, and end');
   const settings = settingCatalogue.flatMap(({ key, env, flag, text }) => {
     if (flag === undefined) return [];
