@@ -65,7 +65,7 @@ export async function runTests({ root = repositoryRoot, argv, env, stdout, stder
       parts.map(async (partArgv, part) => {
         const outcomesPath = join(folder, `outcomes-${part}`);
         try {
-          return await runMocha({
+          const end = await runMocha({
             root,
             args: mochaArguments(settings, partArgv, outcomesPath),
             env: mochaEnv,
@@ -74,14 +74,16 @@ export async function runTests({ root = repositoryRoot, argv, env, stdout, stder
             guard,
             stop: signals.stop,
           });
+          const fault = testFault(end);
+          if (fault !== undefined) turns.print(part, stdout, `\n${fault}\n`);
+          return { ...end.counts, faulty: fault !== undefined };
         } finally {
           turns.end(part);
         }
       }),
     );
     await sweepRun(runId);
-    const { faults, ...counts } = sumUp(ends);
-    for (const fault of faults) stdout.write(`\n${fault}\n`);
+    const counts = sumUp(ends);
     stdout.write(`${formatCounts(counts)}\n`);
     if (signals.stop.aborted) return interruptedExitCode(String(signals.stop.reason));
     return counts.failed === 0 ? 0 : 1;
@@ -111,25 +113,24 @@ export function suiteParts(argv, processors) {
   ];
 }
 
+/** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
+
 /**
- * All parts together; a part that is at fault has failed at least once.
- * @param {readonly import('./mocha-process.mjs').MochaEnd[]} ends
+ * All processes together; one that was at fault has failed at least once.
+ * @param {readonly (Counts & { faulty: boolean })[]} ends
+ * @returns {Counts}
  */
 export function sumUp(ends) {
   const sum = { passed: 0, failed: 0, skipped: 0 };
-  /** @type {string[]} */
-  const faults = [];
-  for (const end of ends) {
-    const fault = testFault(end);
-    if (fault !== undefined) faults.push(fault);
-    sum.passed += end.counts.passed;
-    sum.failed += Math.max(end.counts.failed, fault === undefined ? 0 : 1);
-    sum.skipped += end.counts.skipped;
+  for (const { passed, failed, skipped, faulty } of ends) {
+    sum.passed += passed;
+    sum.failed += Math.max(failed, faulty ? 1 : 0);
+    sum.skipped += skipped;
   }
-  return { ...sum, faults };
+  return sum;
 }
 
-/** @param {{ passed: number, failed: number, skipped: number }} counts */
+/** @param {Counts} counts */
 export function formatCounts({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
