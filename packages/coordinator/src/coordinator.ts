@@ -306,6 +306,8 @@ class CoordinatorProcess implements Coordinator {
     const closeCancelDoor = openCancelDoor(link, log);
     this.#doors.push(async () => closeCancelDoor());
 
+    const stopping = new AbortController();
+    this.#doors.push(async () => stopping.abort());
     const registrar = createRegistrar({
       link,
       registry,
@@ -313,6 +315,7 @@ class CoordinatorProcess implements Coordinator {
       artifacts,
       loadLimitMs: settings.loadLimitMs,
       log,
+      signal: stopping.signal,
     });
     const troupeVersion = readPackageVersion(new URL('../package.json', import.meta.url));
     const cluster = { link, registry, leases, table, settings, owner: name, troupeVersion };

@@ -257,6 +257,52 @@ describe('a coordinator on real servers', () => {
     expect((await cluster.infer('iris')).body).to.include({ model_version: '1' });
   });
 
+  for (const when of ['before', 'behind'] as const)
+    it(`a registration bears a Redis that is silent ${when} its trial`, async () => {
+      await cluster.startCoordinator('c1');
+      const host = await cluster.startHost('h1');
+      const args = { name: 'iris', ...(await cluster.upload('one')) };
+      let frozenAtMs = Number.POSITIVE_INFINITY;
+      const freeze = () => {
+        cluster.redis.freeze();
+        frozenAtMs = performance.now();
+      };
+      if (when === 'before') freeze();
+      else host.onTrial = freeze;
+      const registered = cluster.admin('models', 'register', args);
+      registered.catch(() => {}); // heard of below
+      await waitUntil('more than a call of Redis may take has passed', () => {
+        return performance.now() - frozenAtMs > 2_000;
+      });
+      cluster.redis.thaw();
+      expect(await registered).to.include({ model: 'iris', version: 1, label: 'stable' });
+      expect(host.commands.filter(({ kind }) => kind === 'trial')).to.have.length(1);
+      expect(Object.keys((await cluster.registry.model('iris'))?.versions ?? {})).to.deep.equal(['1']);
+    });
+
+  it('a registration ends where Redis does not come back, or its coordinator stops, and leaves the artifact', async () => {
+    const coordinator = await cluster.startCoordinator('c1');
+    const host = await cluster.startHost('h1');
+    host.onTrial = () => cluster.redis.freeze();
+    const [one, two] = [await cluster.upload('one'), await cluster.upload('two')];
+    await expectReason('redis.unreachable', cluster.admin('models', 'register', { name: 'iris', ...one }));
+    cluster.redis.thaw();
+    await waitUntil('the host is up again', async () =>
+      (await cluster.leases.listHosts()).every((lease) => lease.remainingMs > 0),
+    );
+    const stopped = expectReason(
+      'redis.unreachable',
+      cluster.admin('models', 'register', { name: 'iris', ...two }),
+    );
+    await waitUntil(
+      'it has been tried',
+      () => host.commands.filter(({ kind }) => kind === 'trial').length === 2,
+    );
+    await Promise.all([coordinator.close(), stopped]);
+    expect(await cluster.artifacts.has(one.digest)).to.equal(true);
+    cluster.redis.thaw();
+  });
+
   it('goes on after a restart of NATS', async () => {
     await cluster.startCoordinator('c1');
     await cluster.startHost('h1');

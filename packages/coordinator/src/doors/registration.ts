@@ -18,6 +18,7 @@ import {
   type VersionLimits,
 } from '@troupe/shared';
 import { type ArtifactStore, type NatsLink, sendHostCommand } from '@troupe/shared/nats';
+import { patiently } from './redis-patience.js';
 import { createTrialVerdicts } from './trial-verdicts.js';
 
 /** Trials that one coordinator waits for at once; more are refused with `queue.full`. */
@@ -26,6 +27,11 @@ const maxOpen = 64;
 const maxHosts = 3;
 /** Fetching the artifact and answering, on top of the load limit. */
 const trialMarginMs = 15_000;
+/**
+ * How long a silence of Redis is borne before the trial, and behind it. What has been uploaded and tried is not given up
+ * for one; both together with the trial's margin stay below what clients wait on top of the load limit, 30 s.
+ */
+const redisPatienceMs = 6_000;
 
 /** What is to be registered; the artifact is in the artifact store already. */
 export interface Registration {
@@ -45,6 +51,8 @@ export interface RegistrarOptions {
   readonly artifacts: ArtifactStore;
   readonly loadLimitMs: number;
   readonly log: Log;
+  /** Ends waiting: the coordinator stops. */
+  readonly signal: AbortSignal;
 }
 
 export interface Registrar {
@@ -55,7 +63,8 @@ export interface Registrar {
 }
 
 export function createRegistrar(options: RegistrarOptions): Registrar {
-  const { link, registry, leases, artifacts, log } = options;
+  const { link, registry, leases, artifacts, log, signal } = options;
+  const patience = { limitMs: redisPatienceMs, signal };
   /** Registrations under way by digest: what one of them refuses, another may just need. */
   const open = new Map<string, number>();
   let openCount = 0;
@@ -82,11 +91,11 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
       ...(verdict.memoryBytes === undefined ? {} : { memoryBytes: verdict.memoryBytes }),
       registeredAt: new Date().toISOString(),
     };
-    return registry.registerVersion(name, version, settings, { actor });
+    return patiently(() => registry.registerVersion(name, version, settings, { actor }), patience);
   }
 
   async function tryArtifact(trial: TrialRequest): Promise<TrialVerdict> {
-    const hosts = rankHosts(await leases.listHosts());
+    const hosts = rankHosts(await patiently(() => leases.listHosts(), patience));
     const [first] = hosts;
     if (first === undefined) {
       throw new TroupeError('placement.no_host', 'no host is up to try the model: start one first');

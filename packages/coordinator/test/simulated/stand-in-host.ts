@@ -49,6 +49,8 @@ export class StandInHost {
   readonly commands: HostCommand[] = [];
   /** Refuses trials with this where set. */
   trialRefusal: TroupeError | undefined;
+  /** Called with each trial, before it is answered. */
+  onTrial: () => void = () => {};
   /** Digests whose workers never leave `loading`. */
   readonly stuck = new Set<string>();
   /** Does not answer requests while set: they wait. */
@@ -173,6 +175,7 @@ export class StandInHost {
         this.highestEpoch = epoch;
       }
       if (command.kind === 'trial') {
+        this.onTrial();
         if (this.trialRefusal !== undefined) throw this.trialRefusal;
         const { signature, batchable, batching } = modelVersion(1);
         return { ok: true, epoch: this.highestEpoch, trial: { signature, batchable, batching } };
